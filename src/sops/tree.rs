@@ -1,0 +1,101 @@
+//! The tree of a SOPS file: what every store parses into and prints from.
+
+use std::borrow::Cow;
+
+use zeroize::Zeroize;
+
+/// All documents of a file, in order. Formats other than YAML have exactly one.
+#[derive(Debug, Default)]
+pub struct Tree<'a> {
+    /// The documents; `sops` metadata is already taken out.
+    pub branches: Vec<Branch<'a>>,
+}
+
+/// A map in file order. Double keys are kept, comments are entries of their own (as in sops' `TreeBranch`).
+pub type Branch<'a> = Vec<Entry<'a>>;
+
+/// One entry of a map.
+#[derive(Debug)]
+pub enum Entry<'a> {
+    /// A comment line without its marker, leading blank included.
+    Comment(Text<'a>),
+    /// A key with its value.
+    Pair(Cow<'a, str>, Node<'a>),
+}
+
+/// A value.
+#[derive(Debug)]
+pub enum Node<'a> {
+    /// `null`, `~`, or nothing.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number; sops has no other width.
+    Int(i64),
+    /// A floating point number.
+    Float(f64),
+    /// A YAML timestamp.
+    Time(Timestamp),
+    /// A string: ciphertext, open text, or decrypted bytes (which need not be UTF-8).
+    Str(Text<'a>),
+    /// A comment that stands among list items.
+    Comment(Text<'a>),
+    /// A map.
+    Map(Branch<'a>),
+    /// A list.
+    List(Vec<Node<'a>>),
+}
+
+/// Text of a leaf: borrowed from the input, or owned and zeroed on drop (it may be decrypted).
+pub enum Text<'a> {
+    /// As it stands in the file; never a decrypted value.
+    Borrowed(&'a [u8]),
+    /// Unescaped, assembled, or decrypted.
+    Owned(Vec<u8>),
+}
+
+impl Text<'_> {
+    /// The bytes, UTF-8 or not. What they are depends on where the tree comes from: after decryption, a secret.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl Drop for Text<'_> {
+    fn drop(&mut self) {
+        if let Self::Owned(bytes) = self {
+            bytes.zeroize();
+        }
+    }
+}
+
+impl std::fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// A point in time with the offset it was written with; the date exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timestamp {
+    /// Year, 0 to 9999.
+    pub year: u16,
+    /// Month, 1 to 12.
+    pub month: u8,
+    /// Day of the month, from 1.
+    pub day: u8,
+    /// Hour, 0 to 23.
+    pub hour: u8,
+    /// Minute, 0 to 59.
+    pub minute: u8,
+    /// Second, 0 to 59.
+    pub second: u8,
+    /// Nanoseconds within the second.
+    pub nanosecond: u32,
+    /// Offset from UTC in seconds; zero prints as `Z`.
+    pub offset_seconds: i32,
+}
