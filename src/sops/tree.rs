@@ -46,12 +46,15 @@ pub enum Node<'a> {
     List(Vec<Node<'a>>),
 }
 
-/// Text of a leaf: borrowed from the input, or owned and zeroed on drop (it may be decrypted).
+/// Text of a leaf. The variant tells what was decrypted, so that error messages can be masked; owned text is zeroed
+/// on drop.
 pub enum Text<'a> {
-    /// As it stands in the file; never a decrypted value.
+    /// As it stands in the file.
     Borrowed(&'a [u8]),
-    /// Unescaped, assembled, or decrypted.
+    /// As the file says it, but unescaped or assembled.
     Owned(Vec<u8>),
+    /// Decrypted.
+    Secret(Vec<u8>),
 }
 
 impl Text<'_> {
@@ -60,14 +63,14 @@ impl Text<'_> {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Borrowed(bytes) => bytes,
-            Self::Owned(bytes) => bytes,
+            Self::Owned(bytes) | Self::Secret(bytes) => bytes,
         }
     }
 }
 
 impl Drop for Text<'_> {
     fn drop(&mut self) {
-        if let Self::Owned(bytes) = self {
+        if let Self::Owned(bytes) | Self::Secret(bytes) = self {
             bytes.zeroize();
         }
     }
