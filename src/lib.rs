@@ -6,8 +6,8 @@
 //! Request -> app::Plan -> values::ValuesFile -> helm::Rendered -> manifests::Manifests
 //! ```
 //!
-//! Read [`plugin`] first; `ARCHITECTURE.md` has the map and the reasons.
+//! `ARCHITECTURE.md` has the map and the reasons.
 
+pub mod repo;
 pub mod secret;
-
 pub mod sops;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Decrypted bytes: zeroed on drop, and neither printable nor clonable.
 ///
@@ -34,6 +34,24 @@ impl Plaintext {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Appends bytes. A larger allocation takes their place when they outgrow the old one, which is zeroed first.
+    pub fn extend(&mut self, more: &[u8]) {
+        let needed = self.0.len() + more.len();
+        if needed > self.0.capacity() {
+            let mut larger = Vec::with_capacity(needed.max(self.0.capacity() * 2).max(4096));
+            larger.extend_from_slice(&self.0);
+            self.0.zeroize();
+            *self.0 = larger;
+        }
+        self.0.extend_from_slice(more);
+    }
+}
+
+impl From<String> for Plaintext {
+    fn from(text: String) -> Self {
+        Self::new(text.into_bytes())
+    }
 }
 
 impl fmt::Debug for Plaintext {
@@ -50,5 +68,15 @@ mod tests {
     fn debug_output_shows_nothing() {
         let shown = format!("{:?}", Plaintext::new(b"hunter2".to_vec()));
         assert_eq!(shown, "[redacted]");
+    }
+
+    #[test]
+    fn extending_keeps_what_was_there() {
+        let mut text = Plaintext::default();
+        for part in [&b"one "[..], b"two ", &[b'x'; 5000]] {
+            text.extend(part);
+        }
+        assert_eq!(&text.expose()[..8], b"one two ");
+        assert_eq!(text.len(), 5008);
     }
 }

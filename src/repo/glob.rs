@@ -1,0 +1,39 @@
+//! Globs over the paths of a source, with the rules of the doublestar library that Argo CD uses.
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::RepoPath;
+
+/// A pattern over whole paths: `*`, `?` and `[...]` stay within a component, `**` crosses them.
+pub struct Glob {
+    matcher: GlobMatcher,
+    folder: RepoPath,
+}
+
+impl Glob {
+    /// Whether a text asks for matching rather than for one file (argo-cd 3.6, `util/glob`: `*`, `?`, `[`).
+    #[must_use]
+    pub fn is_pattern(text: &str) -> bool {
+        text.contains(['*', '?', '['])
+    }
+
+    /// Reads a pattern; `None` where it is malformed.
+    #[must_use]
+    pub fn new(pattern: &RepoPath) -> Option<Self> {
+        let matcher = GlobBuilder::new(pattern.as_str()).literal_separator(true).build().ok()?.compile_matcher();
+        let fixed: Vec<&str> = pattern.components().take_while(|component| !Self::is_pattern(component)).collect();
+        Some(Self { matcher, folder: RepoPath::root().join(&fixed.join("/"))? })
+    }
+
+    /// The deepest folder that holds all possible matches.
+    #[must_use]
+    pub fn folder(&self) -> RepoPath {
+        self.folder.clone()
+    }
+
+    /// Whether a path matches.
+    #[must_use]
+    pub fn matches(&self, path: &RepoPath) -> bool {
+        self.matcher.is_match(path.as_str())
+    }
+}

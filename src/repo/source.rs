@@ -1,0 +1,419 @@
+//! One source tree, and reading from it.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
+use super::{Glob, RepoPath};
+
+/// The most entries that a glob, a listing or a check of a tree looks at.
+const MAX_ENTRIES: usize = 200_000;
+
+/// The deepest folder that a walk enters.
+const MAX_DEPTH: usize = 100;
+
+/// A folder tree that nothing is read outside of, and the folder of the application in it.
+pub struct Source {
+    root: Dir,
+    root_path: PathBuf,
+    app: RepoPath,
+}
+
+/// Where a relative path begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// In the application's folder.
+    App,
+    /// At the root of the source.
+    Root,
+}
+
+/// A file of the source, opened.
+#[derive(Debug)]
+pub struct SourceFile {
+    path: RepoPath,
+    file: cap_std::fs::File,
+}
+
+/// A path of the source could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text leads above the root, or a link does.
+    #[error("`{path}` leads out of the source")]
+    Outside {
+        /// As written.
+        path: String,
+    },
+    /// There is no such file.
+    #[error("`{path}` does not exist")]
+    Missing {
+        /// Relative to the root of the source.
+        path: RepoPath,
+        /// Names nearby that are like it, best first.
+        nearest: Vec<String>,
+    },
+    /// There is something, but not a regular file.
+    #[error("`{path}` is not a file")]
+    NotAFile {
+        /// Relative to the root of the source.
+        path: RepoPath,
+    },
+    /// The application's folder, or the root, is not there.
+    #[error("`{path}` is not a folder")]
+    NotAFolder {
+        /// As given.
+        path: String,
+    },
+    /// The file is larger than what is read.
+    #[error("`{path}` is larger than {limit} bytes")]
+    TooLarge {
+        /// Relative to the root of the source.
+        path: RepoPath,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The tree has more entries or levels than are walked.
+    #[error("`{path}` holds more than {MAX_ENTRIES} entries or {MAX_DEPTH} levels")]
+    TooMany {
+        /// Relative to the root of the source.
+        path: RepoPath,
+    },
+    /// A glob that cannot be read.
+    #[error("`{pattern}` is not a valid glob")]
+    BadGlob {
+        /// As written.
+        pattern: String,
+    },
+    /// The operating system refused.
+    #[error("cannot read `{path}`")]
+    Io {
+        /// Relative to the root of the source.
+        path: RepoPath,
+        /// Its reason.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Outside { .. } => Some(
+                "refer to files of the same repository; a leading `/` means its root, and links must stay inside".into(),
+            ),
+            Self::Missing { nearest, .. } if !nearest.is_empty() => {
+                Some(format!("did you mean {}?", nearest.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")))
+            }
+            Self::Missing { path, .. } => Some(format!(
+                "paths are relative to the application's folder, a leading `/` means the root of the repository; `{path}` is where it was looked for"
+            )),
+            Self::NotAFile { .. } => Some("name a file, or a glob that matches files".into()),
+            Self::NotAFolder { .. } => Some("check `path` of the source".into()),
+            Self::BadGlob { .. } => Some("`*` and `?` match within a folder, `**` across folders, `[a-z]` one character".into()),
+            Self::TooLarge { .. } | Self::TooMany { .. } | Self::Io { .. } => None,
+        }
+    }
+}
+
+impl Source {
+    /// Opens a tree. `app` is the application's folder, relative to the root.
+    ///
+    /// # Errors
+    ///
+    /// If the root or the application's folder is not a folder, or the latter leads out of the root.
+    pub fn open(root: &Path, app: &str) -> Result<Self, Error> {
+        let not_a_folder = |path: &dyn std::fmt::Display| Error::NotAFolder { path: path.to_string() };
+        let root_path = root.canonicalize().map_err(|_| not_a_folder(&root.display()))?;
+        let dir = Dir::open_ambient_dir(&root_path, ambient_authority()).map_err(|_| not_a_folder(&root.display()))?;
+        let path = RepoPath::root().join(app).ok_or_else(|| Error::Outside { path: app.to_owned() })?;
+        let source = Self { root: dir, root_path, app: path };
+        source.root.open_dir(source.app.as_os_path()).map_err(|cause| {
+            if is_escape(&cause) { Error::Outside { path: app.to_owned() } } else { not_a_folder(&app) }
+        })?;
+        Ok(source)
+    }
+
+    /// The application's folder, relative to the root.
+    #[must_use]
+    pub fn app(&self) -> &RepoPath {
+        &self.app
+    }
+
+    /// The application's folder for a child process to work in.
+    #[must_use]
+    pub fn app_folder(&self) -> PathBuf {
+        self.root_path.join(self.app.as_os_path())
+    }
+
+    /// The root, for a private copy of parts of the tree.
+    #[must_use]
+    pub fn root_folder(&self) -> &Path {
+        &self.root_path
+    }
+
+    /// The path of `text` in this source, without a look at the files.
+    ///
+    /// # Errors
+    ///
+    /// If it leads above the root.
+    pub fn resolve(&self, base: Base, text: &str) -> Result<RepoPath, Error> {
+        let outside = || Error::Outside { path: text.to_owned() };
+        if text.contains('\0') {
+            return Err(outside());
+        }
+        let base = match base {
+            Base::App => &self.app,
+            Base::Root => &RepoPath::root(),
+        };
+        base.join(text).ok_or_else(outside)
+    }
+
+    /// Opens a file beneath the root. Links are followed as long as they stay inside.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, it is not a regular file, or a link leads out of the source.
+    pub fn file(&self, path: RepoPath) -> Result<SourceFile, Error> {
+        let file = self.root.open(path.as_os_path()).map_err(|cause| self.unopened(&path, cause))?;
+        match file.metadata() {
+            Ok(metadata) if metadata.is_file() => Ok(SourceFile { path, file }),
+            Ok(_) => Err(Error::NotAFile { path }),
+            Err(cause) => Err(Error::Io { path, cause }),
+        }
+    }
+
+    fn unopened(&self, path: &RepoPath, cause: io::Error) -> Error {
+        if is_escape(&cause) {
+            return Error::Outside { path: path.to_string() };
+        }
+        match cause.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                Error::Missing { path: path.clone(), nearest: self.nearest(path) }
+            }
+            _ => Error::Io { path: path.clone(), cause },
+        }
+    }
+
+    /// Names beside a missing file that look like it, relative to the application's folder where they are in it.
+    fn nearest(&self, missing: &RepoPath) -> Vec<String> {
+        let folder = missing.parent();
+        let Ok(entries) = self.root.read_dir(folder.as_os_path()) else { return Vec::new() };
+        let wanted = missing.file_name();
+        let mut near: Vec<(usize, String)> = entries
+            .take(1_000)
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|name| {
+                let distance = strsim::damerau_levenshtein(wanted, &name);
+                let related = name.starts_with(wanted.split('.').next()?) && wanted.len() > 3;
+                (distance <= 2.max(wanted.len() / 3) || related).then_some((distance, name))
+            })
+            .collect();
+        near.sort();
+        near.into_iter().take(3).filter_map(|(_, name)| Some(folder.join(&name)?.to_string())).collect()
+    }
+
+    /// The files that a glob matches, in Argo CD's order: lexical, a folder's own files before those of its sub-folders.
+    /// Links to folders are not entered, links to files count.
+    ///
+    /// # Errors
+    ///
+    /// If the glob cannot be read, leads above the root, or the tree is too large to be walked.
+    pub fn matches(&self, base: Base, pattern: &str) -> Result<Vec<RepoPath>, Error> {
+        let glob = Glob::new(&self.resolve(base, pattern)?).ok_or_else(|| Error::BadGlob { pattern: pattern.to_owned() })?;
+        let mut found = Vec::new();
+        let mut entries = 0;
+        self.walk(glob.folder(), 0, &mut entries, &mut |path, _| {
+            if glob.matches(path) {
+                found.push(path.clone());
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Checks that no link below the application's folder leads out of the source, as helm follows links of a chart.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Outside`] for the first one that does.
+    pub fn check_links(&self) -> Result<(), Error> {
+        let mut entries = 0;
+        self.walk(self.app.clone(), 0, &mut entries, &mut |path, kind| {
+            if kind.is_symlink() {
+                match self.root.metadata(path.as_os_path()) {
+                    Err(cause) if is_escape(&cause) => return Err(Error::Outside { path: path.to_string() }),
+                    _ => {}
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Visits what is not a folder below `folder`: its own entries first, then its sub-folders, each in lexical order.
+    fn walk(
+        &self,
+        folder: RepoPath,
+        depth: usize,
+        entries: &mut usize,
+        visit: &mut dyn FnMut(&RepoPath, cap_std::fs::FileType) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if depth > MAX_DEPTH {
+            return Err(Error::TooMany { path: folder });
+        }
+        let listing = match self.root.read_dir(folder.as_os_path()) {
+            Ok(listing) => listing,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound || cause.kind() == io::ErrorKind::NotADirectory => {
+                return Ok(());
+            }
+            Err(cause) => return Err(self.unopened(&folder, cause)),
+        };
+        let mut names = Vec::new();
+        for entry in listing {
+            let entry = entry.map_err(|cause| Error::Io { path: folder.clone(), cause })?;
+            *entries += 1;
+            if *entries > MAX_ENTRIES {
+                return Err(Error::TooMany { path: folder });
+            }
+            let kind = entry.file_type().map_err(|cause| Error::Io { path: folder.clone(), cause })?;
+            if let Ok(name) = entry.file_name().into_string() {
+                names.push((name, kind));
+            }
+        }
+        names.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (name, kind) in names.iter().filter(|(_, kind)| !kind.is_dir()) {
+            if let Some(path) = folder.join(name) {
+                visit(&path, *kind)?;
+            }
+        }
+        for (name, _) in names.iter().filter(|(name, kind)| kind.is_dir() && name != ".git") {
+            if let Some(path) = folder.join(name) {
+                self.walk(path, depth + 1, entries, visit)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SourceFile {
+    /// Its path, relative to the root of the source.
+    #[must_use]
+    pub fn path(&self) -> &RepoPath {
+        &self.path
+    }
+
+    /// Reads it whole.
+    ///
+    /// # Errors
+    ///
+    /// If it is larger than `limit` bytes, or the operating system refuses.
+    pub fn read(self, limit: u64) -> Result<Vec<u8>, Error> {
+        let Self { path, file } = self;
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        if length > limit {
+            return Err(Error::TooLarge { path, limit });
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
+        match file.take(limit + 1).read_to_end(&mut bytes) {
+            Ok(_) if bytes.len() as u64 > limit => Err(Error::TooLarge { path, limit }),
+            Ok(_) => Ok(bytes),
+            Err(cause) => Err(Error::Io { path, cause }),
+        }
+    }
+}
+
+/// Whether opening failed because the path would have led out of the root: the kernel says `EXDEV`, cap-std's own walk
+/// reports a permission error of its own making.
+fn is_escape(cause: &io::Error) -> bool {
+    cause.raw_os_error() == Some(rustix::io::Errno::XDEV.raw_os_error())
+        || (cause.kind() == io::ErrorKind::PermissionDenied && cause.raw_os_error().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn tree() -> (tempfile::TempDir, Source) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("repo");
+        for (path, text) in [
+            ("app/values.yaml", "a: 1"),
+            ("app/secrets.yaml", "b: 2"),
+            ("app/env/qa/values.yaml", "c: 3"),
+            ("app/env/values.yaml", "d: 4"),
+            ("shared/values.yaml", "e: 5"),
+        ] {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        fs::write(folder.path().join("outside.yaml"), "secret").unwrap();
+        symlink("../../outside.yaml", root.join("app/out.yaml")).unwrap();
+        symlink("/etc/passwd", root.join("app/absolute.yaml")).unwrap();
+        symlink("../shared", root.join("app/linked")).unwrap();
+        let source = Source::open(&root, "app").unwrap();
+        (folder, source)
+    }
+
+    fn read(source: &Source, base: Base, path: &str) -> Result<String, Error> {
+        let bytes = source.file(source.resolve(base, path)?)?.read(100)?;
+        Ok(String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn files_are_read_from_the_application_and_from_the_root() {
+        let (_keep, source) = tree();
+        assert_eq!(read(&source, Base::App, "values.yaml").unwrap(), "a: 1");
+        assert_eq!(read(&source, Base::App, "../shared/values.yaml").unwrap(), "e: 5");
+        assert_eq!(read(&source, Base::Root, "shared/values.yaml").unwrap(), "e: 5");
+        assert_eq!(read(&source, Base::App, "linked/values.yaml").unwrap(), "e: 5");
+    }
+
+    #[test]
+    fn no_way_leads_out_of_the_source() {
+        let (_keep, source) = tree();
+        for path in ["../../outside.yaml", "out.yaml", "absolute.yaml", "../../../../etc/passwd"] {
+            assert!(matches!(read(&source, Base::App, path), Err(Error::Outside { .. })), "{path}");
+        }
+        assert!(matches!(source.check_links(), Err(Error::Outside { .. })));
+    }
+
+    #[test]
+    fn a_missing_file_names_its_neighbours() {
+        let (_keep, source) = tree();
+        let error = read(&source, Base::App, "secret.yaml").unwrap_err();
+        assert_eq!(error.to_string(), "`app/secret.yaml` does not exist");
+        assert_eq!(error.hint().unwrap(), "did you mean `app/secrets.yaml`?");
+    }
+
+    #[test]
+    fn a_folder_is_not_a_file() {
+        let (_keep, source) = tree();
+        assert!(matches!(read(&source, Base::App, "env"), Err(Error::NotAFile { .. })));
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_is_refused() {
+        let (_keep, source) = tree();
+        let file = source.file(source.resolve(Base::App, "values.yaml").unwrap()).unwrap();
+        assert!(matches!(file.read(3), Err(Error::TooLarge { limit: 3, .. })));
+    }
+
+    #[test]
+    fn globs_list_a_folder_before_its_sub_folders() {
+        let (_keep, source) = tree();
+        let found = |pattern| -> Vec<String> {
+            source.matches(Base::App, pattern).unwrap().iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(found("env/**/values.yaml"), ["app/env/values.yaml", "app/env/qa/values.yaml"]);
+        assert_eq!(found("*.yaml"), ["app/absolute.yaml", "app/out.yaml", "app/secrets.yaml", "app/values.yaml"]);
+        assert_eq!(found("../shared/v?lues.yam[k-m]"), ["shared/values.yaml"]);
+        assert!(found("nothing/*.yaml").is_empty());
+    }
+}
