@@ -1,5 +1,6 @@
 //! One source tree, and reading from it.
 
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -22,10 +23,10 @@ pub struct Source {
 }
 
 /// Where a relative path begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Base {
     /// In the application's folder.
-    App,
+    Application,
     /// At the root of the source.
     Root,
 }
@@ -166,7 +167,7 @@ impl Source {
             return Err(outside());
         }
         let base = match base {
-            Base::App => &self.app,
+            Base::Application => &self.app,
             Base::Root => &RepoPath::root(),
         };
         base.join(text).ok_or_else(outside)
@@ -221,9 +222,9 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// If the glob cannot be read, leads above the root, or the tree is too large to be walked.
-    pub fn matches(&self, base: Base, pattern: &str) -> Result<Vec<RepoPath>, Error> {
-        let glob = Glob::new(&self.resolve(base, pattern)?).ok_or_else(|| Error::BadGlob { pattern: pattern.to_owned() })?;
+    /// If the glob cannot be read, or the tree is too large to be walked.
+    pub fn matches(&self, pattern: &RepoPath) -> Result<Vec<RepoPath>, Error> {
+        let glob = Glob::new(pattern).ok_or_else(|| Error::BadGlob { pattern: pattern.to_string() })?;
         let mut found = Vec::new();
         let mut entries = 0;
         self.walk(glob.folder(), 0, &mut entries, &mut |path, _| {
@@ -253,6 +254,59 @@ impl Source {
         })
     }
 
+    /// Copies a folder of the source to the same place below `target`. Links are followed as long as they stay inside;
+    /// `.git` and special files are left out.
+    ///
+    /// # Errors
+    ///
+    /// If a link leads out of the source, the tree is too large, or the operating system refuses.
+    pub fn copy(&self, folder: &RepoPath, target: &Path) -> Result<(), Error> {
+        self.copy_folder(folder, target, 0, &mut 0)
+    }
+
+    fn copy_folder(&self, folder: &RepoPath, target: &Path, depth: usize, entries: &mut usize) -> Result<(), Error> {
+        if depth > MAX_DEPTH {
+            return Err(Error::TooMany { path: folder.clone() });
+        }
+        let io_error = |path: &RepoPath, cause| Error::Io { path: path.clone(), cause };
+        fs::create_dir_all(target.join(folder.as_os_path())).map_err(|cause| io_error(folder, cause))?;
+        for (name, _) in self.listing(folder, entries)? {
+            let Some(path) = folder.join(&name).filter(|_| name != ".git") else { continue };
+            let metadata = match self.root.metadata(path.as_os_path()) {
+                Ok(metadata) => metadata,
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
+                Err(cause) => return Err(self.unopened(&path, cause)),
+            };
+            if metadata.is_dir() {
+                self.copy_folder(&path, target, depth + 1, entries)?;
+            } else if metadata.is_file() {
+                let mut from = self.file(path.clone())?.file;
+                let mut to = fs::File::create(target.join(path.as_os_path())).map_err(|cause| io_error(&path, cause))?;
+                io::copy(&mut from, &mut to).map_err(|cause| io_error(&path, cause))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The names in a folder and what they are, in lexical order; names that are not UTF-8 are left out.
+    fn listing(&self, folder: &RepoPath, entries: &mut usize) -> Result<Vec<(String, cap_std::fs::FileType)>, Error> {
+        let listing = self.root.read_dir(folder.as_os_path()).map_err(|cause| self.unopened(folder, cause))?;
+        let mut names = Vec::new();
+        for entry in listing {
+            let entry = entry.map_err(|cause| Error::Io { path: folder.clone(), cause })?;
+            *entries += 1;
+            if *entries > MAX_ENTRIES {
+                return Err(Error::TooMany { path: folder.clone() });
+            }
+            let kind = entry.file_type().map_err(|cause| Error::Io { path: folder.clone(), cause })?;
+            if let Ok(name) = entry.file_name().into_string() {
+                names.push((name, kind));
+            }
+        }
+        names.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(names)
+    }
+
     /// Visits what is not a folder below `folder`: its own entries first, then its sub-folders, each in lexical order.
     fn walk(
         &self,
@@ -264,26 +318,10 @@ impl Source {
         if depth > MAX_DEPTH {
             return Err(Error::TooMany { path: folder });
         }
-        let listing = match self.root.read_dir(folder.as_os_path()) {
-            Ok(listing) => listing,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound || cause.kind() == io::ErrorKind::NotADirectory => {
-                return Ok(());
-            }
-            Err(cause) => return Err(self.unopened(&folder, cause)),
+        let names = match self.listing(&folder, entries) {
+            Err(Error::Missing { .. }) => return Ok(()),
+            names => names?,
         };
-        let mut names = Vec::new();
-        for entry in listing {
-            let entry = entry.map_err(|cause| Error::Io { path: folder.clone(), cause })?;
-            *entries += 1;
-            if *entries > MAX_ENTRIES {
-                return Err(Error::TooMany { path: folder });
-            }
-            let kind = entry.file_type().map_err(|cause| Error::Io { path: folder.clone(), cause })?;
-            if let Ok(name) = entry.file_name().into_string() {
-                names.push((name, kind));
-            }
-        }
-        names.sort_by(|(one, _), (other, _)| one.cmp(other));
         for (name, kind) in names.iter().filter(|(_, kind)| !kind.is_dir()) {
             if let Some(path) = folder.join(name) {
                 visit(&path, *kind)?;
@@ -334,7 +372,6 @@ fn is_escape(cause: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -369,17 +406,17 @@ mod tests {
     #[test]
     fn files_are_read_from_the_application_and_from_the_root() {
         let (_keep, source) = tree();
-        assert_eq!(read(&source, Base::App, "values.yaml").unwrap(), "a: 1");
-        assert_eq!(read(&source, Base::App, "../shared/values.yaml").unwrap(), "e: 5");
+        assert_eq!(read(&source, Base::Application, "values.yaml").unwrap(), "a: 1");
+        assert_eq!(read(&source, Base::Application, "../shared/values.yaml").unwrap(), "e: 5");
         assert_eq!(read(&source, Base::Root, "shared/values.yaml").unwrap(), "e: 5");
-        assert_eq!(read(&source, Base::App, "linked/values.yaml").unwrap(), "e: 5");
+        assert_eq!(read(&source, Base::Application, "linked/values.yaml").unwrap(), "e: 5");
     }
 
     #[test]
     fn no_way_leads_out_of_the_source() {
         let (_keep, source) = tree();
         for path in ["../../outside.yaml", "out.yaml", "absolute.yaml", "../../../../etc/passwd"] {
-            assert!(matches!(read(&source, Base::App, path), Err(Error::Outside { .. })), "{path}");
+            assert!(matches!(read(&source, Base::Application, path), Err(Error::Outside { .. })), "{path}");
         }
         assert!(matches!(source.check_links(), Err(Error::Outside { .. })));
     }
@@ -387,7 +424,7 @@ mod tests {
     #[test]
     fn a_missing_file_names_its_neighbours() {
         let (_keep, source) = tree();
-        let error = read(&source, Base::App, "secret.yaml").unwrap_err();
+        let error = read(&source, Base::Application, "secret.yaml").unwrap_err();
         assert_eq!(error.to_string(), "`app/secret.yaml` does not exist");
         assert_eq!(error.hint().unwrap(), "did you mean `app/secrets.yaml`?");
     }
@@ -395,21 +432,32 @@ mod tests {
     #[test]
     fn a_folder_is_not_a_file() {
         let (_keep, source) = tree();
-        assert!(matches!(read(&source, Base::App, "env"), Err(Error::NotAFile { .. })));
+        assert!(matches!(read(&source, Base::Application, "env"), Err(Error::NotAFile { .. })));
     }
 
     #[test]
     fn a_file_beyond_the_limit_is_refused() {
         let (_keep, source) = tree();
-        let file = source.file(source.resolve(Base::App, "values.yaml").unwrap()).unwrap();
+        let file = source.file(source.resolve(Base::Application, "values.yaml").unwrap()).unwrap();
         assert!(matches!(file.read(3), Err(Error::TooLarge { limit: 3, .. })));
+    }
+
+    #[test]
+    fn a_copy_holds_what_links_point_to() {
+        let (keep, source) = tree();
+        let target = keep.path().join("copy");
+        assert!(matches!(source.copy(&RepoPath::root().join("app").unwrap(), &target), Err(Error::Outside { .. })));
+        fs::remove_file(keep.path().join("repo/app/out.yaml")).unwrap();
+        fs::remove_file(keep.path().join("repo/app/absolute.yaml")).unwrap();
+        source.copy(&RepoPath::root().join("app").unwrap(), &target).unwrap();
+        assert_eq!(fs::read_to_string(target.join("app/linked/values.yaml")).unwrap(), "e: 5");
     }
 
     #[test]
     fn globs_list_a_folder_before_its_sub_folders() {
         let (_keep, source) = tree();
         let found = |pattern| -> Vec<String> {
-            source.matches(Base::App, pattern).unwrap().iter().map(ToString::to_string).collect()
+            source.matches(&source.resolve(Base::Application, pattern).unwrap()).unwrap().iter().map(ToString::to_string).collect()
         };
         assert_eq!(found("env/**/values.yaml"), ["app/env/values.yaml", "app/env/qa/values.yaml"]);
         assert_eq!(found("*.yaml"), ["app/absolute.yaml", "app/out.yaml", "app/secrets.yaml", "app/values.yaml"]);

@@ -1,0 +1,102 @@
+//! The one table of settings: `--help`, the README and the checks come from it.
+
+/// One setting of the operator: an environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The variable.
+    pub name: &'static str,
+    /// What it holds, in words.
+    pub kind: &'static str,
+    /// What holds without it; `-` for nothing.
+    pub default: &'static str,
+    /// One line of help.
+    pub help: &'static str,
+}
+
+/// All settings, in the order in which people ask for them.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "ARGOCD_SOPS_POLICY",
+        kind: "`open`",
+        default: "-",
+        help: "Who may decrypt, in a plugin: `open` lets every project use every key of the process. Without it every decryption is refused. Policies for each project are not supported yet. In a terminal (`generate APP.yaml`, `decrypt`) no policy is needed.",
+    },
+    Setting {
+        name: "ARGOCD_SOPS_KEYS",
+        kind: "files or folders, `:` between",
+        default: "/etc/argocd-sops/keys",
+        help: "Where private keys are mounted: age identities, SSH keys, PGP secret keys, told apart by their content.",
+    },
+    Setting {
+        name: "ARGOCD_SOPS_HELM",
+        kind: "program",
+        default: "helm",
+        help: "The helm (3 or 4) that renders: a path, or a name to be found on PATH.",
+    },
+    Setting {
+        name: "ARGOCD_SOPS_TIMEOUT",
+        kind: "duration",
+        default: "90s",
+        help: "How long one render may take, `1h` at most.",
+    },
+    Setting {
+        name: "ARGOCD_SOPS_ENCRYPTED_KINDS",
+        kind: "kinds, `,` between",
+        default: "-",
+        help: "Kinds whose objects carry ciphertext on purpose, such as `SopsSecret`; any other object that is still encrypted is an error.",
+    },
+    Setting {
+        name: "ARGOCD_SOPS_LOG_LEVEL",
+        kind: "`error`, `warn`, `info`, `debug`, `trace`",
+        default: "warn",
+        help: "How much is logged to stderr. No level shows a secret.",
+    },
+    Setting {
+        name: "ARGOCD_SOPS_LOG_FORMAT",
+        kind: "`text` or `json`",
+        default: "text",
+        help: "How log lines look.",
+    },
+    Setting {
+        name: "ARGOCD_CMP_WORKDIR",
+        kind: "folder",
+        default: "TMPDIR, else /tmp",
+        help: "Where a private copy of a chart is made while its dependencies are built. Nothing decrypted is written there.",
+    },
+    Setting {
+        name: "SOPS_AGE_KEY",
+        kind: "age identities",
+        default: "-",
+        help: "As for sops. Prefer a mounted file: other processes of the container can read a variable.",
+    },
+    Setting {
+        name: "SOPS_AGE_KEY_FILE",
+        kind: "file",
+        default: "sops/age/keys.txt in the user's configuration folder",
+        help: "As for sops: a file of age identities. The default file is read as well.",
+    },
+    Setting {
+        name: "SOPS_AGE_SSH_PRIVATE_KEY_FILE",
+        kind: "file",
+        default: "~/.ssh/id_ed25519, ~/.ssh/id_rsa",
+        help: "As for sops: an SSH private key. The default files are read as well.",
+    },
+    Setting {
+        name: "SOPS_AGE_KEY_CMD",
+        kind: "command",
+        default: "-",
+        help: "As for sops, but in `decrypt` only: a command that prints age identities.",
+    },
+    Setting {
+        name: "SOPS_AGE_SSH_PRIVATE_KEY_CMD",
+        kind: "command",
+        default: "-",
+        help: "As for sops, but in `decrypt` only: a command that prints an SSH private key.",
+    },
+    Setting {
+        name: "SOPS_DECRYPTION_ORDER",
+        kind: "key types, `,` between",
+        default: "age,pgp",
+        help: "As for sops: which kinds of master keys are tried first.",
+    },
+];

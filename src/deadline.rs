@@ -1,0 +1,37 @@
+//! The instant at which a request must be answered, handed down to every step.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+/// An absolute instant, so that no step starts a clock of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    at: Instant,
+    allowed: Duration,
+}
+
+/// The deadline passed before the work was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passed {
+    /// The time that the request had in all.
+    pub allowed: Duration,
+}
+
+impl Deadline {
+    /// A deadline so far from now.
+    #[must_use]
+    pub fn within(allowed: Duration) -> Self {
+        Self { at: Instant::now() + allowed, allowed }
+    }
+
+    /// Waits for `work`, but not longer than this.
+    ///
+    /// # Errors
+    ///
+    /// If the deadline passed first; the work is dropped.
+    pub async fn limit<T>(self, work: impl Future<Output = T>) -> Result<T, Passed> {
+        timeout_at(self.at, work).await.map_err(|_| Passed { allowed: self.allowed })
+    }
+}

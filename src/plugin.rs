@@ -1,0 +1,148 @@
+//! The spine: one [`Request`] in, one [`Manifests`] out.
+
+use crate::app;
+use crate::deadline::Deadline;
+use crate::helm::{self, Helm};
+use crate::manifests::{self, Manifests};
+use crate::values::{self, Loader, Sources};
+
+/// Renders Applications; made once, shared by all requests.
+pub struct Plugin {
+    helm: helm::Options,
+    values: Loader,
+    manifests: manifests::Options,
+}
+
+/// One source of an Application, to be rendered.
+pub struct Request {
+    /// What was asked for.
+    pub app: app::Request,
+    /// The files.
+    pub sources: Sources,
+    /// When the answer must be there.
+    pub deadline: Deadline,
+}
+
+impl Plugin {
+    /// A plugin that has done nothing yet: helm is looked up and keys are read when a request needs them.
+    #[must_use]
+    pub fn new(helm: helm::Options, values: values::Options, manifests: manifests::Options) -> Self {
+        Self { helm, values: Loader::new(values), manifests }
+    }
+
+    /// Renders one Application. Both doors end here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] says which station failed, and for whom.
+    pub async fn generate(&self, request: Request) -> Result<Manifests, Error> {
+        let Request { app, sources, deadline } = request;
+        let plan = app::plan(&app)?;
+        let helm = Helm::find(self.helm.clone())?;
+        let (values, files) = values::find(&plan, &sources)?;
+        sources.own.check_links().map_err(values::Error::from)?;
+        let values_files = values.len() + usize::from(plan.inline_values.is_some());
+        // Starting takes helm longest: it waits for its values.
+        let run = helm.start(&sources.own.app_folder(), &plan, values_files, deadline)?;
+        let values = self.values.load(&plan, values, files).await?;
+        let rendered = match run.feed(&values).await {
+            Err(helm::Error::MissingDependencies { .. }) => {
+                let built = helm.build_dependencies(&sources.own, deadline).await?;
+                helm.start(built.folder(), &plan, values_files, deadline)?.feed(&values).await?
+            }
+            rendered => rendered?,
+        };
+        Ok(manifests::check(rendered, plan.allow_empty, &self.manifests)?)
+    }
+}
+
+/// A request that could not be answered, by station.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Application asks for something that is not there.
+    #[error(transparent)]
+    App(#[from] app::Error),
+    /// A values file cannot be had.
+    #[error(transparent)]
+    Values(#[from] values::Error),
+    /// helm could not do its work.
+    #[error(transparent)]
+    Helm(#[from] helm::Error),
+    /// The output may not be handed on.
+    #[error(transparent)]
+    Manifests(#[from] manifests::Error),
+}
+
+/// Who can do something about an error; each has its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// helm could not render, or what it rendered cannot be used: the chart's author.
+    Render,
+    /// A wrong Application: its author.
+    Application,
+    /// Refused by policy: the operator, if at all.
+    Refused,
+    /// Cannot decrypt: whoever encrypted the file, or the operator who holds the keys.
+    Decrypt,
+    /// A dependency is missing, out of reach or out of time: the operator.
+    Dependency,
+}
+
+impl Fault {
+    /// The exit code of the process.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Render => 1,
+            Self::Application => 2,
+            Self::Refused => 3,
+            Self::Decrypt => 4,
+            Self::Dependency => 5,
+        }
+    }
+}
+
+impl Error {
+    /// Who can do something about it.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::App(_) => Fault::Application,
+            Self::Values(error) => match error {
+                values::Error::Refused { .. } => Fault::Refused,
+                values::Error::Unlock { .. } | values::Error::Decrypt { .. } | values::Error::StillEncrypted { .. } => {
+                    Fault::Decrypt
+                }
+                values::Error::Source(_)
+                | values::Error::NoMatch { .. }
+                | values::Error::UnknownRef { .. }
+                | values::Error::NotValues { .. }
+                | values::Error::TooMany { .. } => Fault::Application,
+            },
+            Self::Helm(error) => match error {
+                helm::Error::NotFound { .. }
+                | helm::Error::Start { .. }
+                | helm::Error::TooLate { .. }
+                | helm::Error::Killed { .. }
+                | helm::Error::Dependencies { .. }
+                | helm::Error::Io(_) => Fault::Dependency,
+                helm::Error::Failed { .. } | helm::Error::TooMuch { .. } | helm::Error::MissingDependencies { .. } => {
+                    Fault::Render
+                }
+                helm::Error::Chart { .. } | helm::Error::NotYet { .. } | helm::Error::Source(_) => Fault::Application,
+            },
+            Self::Manifests(_) => Fault::Render,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::App(error) => error.hint(),
+            Self::Values(error) => error.hint(),
+            Self::Helm(error) => error.hint(),
+            Self::Manifests(error) => error.hint(),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Why a values file cannot be had.
+
+use super::Refused;
+use crate::repo::{self, RepoPath};
+use crate::sops;
+
+/// A values file cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Source(#[from] repo::Error),
+    /// A glob matched nothing.
+    #[error("values file glob `{pattern}` matched no files")]
+    NoMatch {
+        /// As the Application says it.
+        pattern: String,
+    },
+    /// A `$name` that stands for no source.
+    #[error("`${name}` is not a source that this process was given")]
+    UnknownRef {
+        /// The `ref` of the source.
+        name: String,
+    },
+    /// The file is encrypted, and policy does not let this request decrypt it.
+    #[error("may not decrypt `{file}`")]
+    Refused {
+        /// Relative to the root of the source.
+        file: RepoPath,
+        /// Why.
+        #[source]
+        cause: Refused,
+    },
+    /// The file is encrypted, and no key opened it.
+    #[error("cannot decrypt `{file}`")]
+    Unlock {
+        /// Relative to the root of the source.
+        file: RepoPath,
+        /// Which keys were tried.
+        #[source]
+        cause: sops::UnlockError,
+        /// Key places that could not be used, one line each.
+        places: Vec<String>,
+    },
+    /// The file is not a sound SOPS file.
+    #[error("cannot decrypt `{file}`")]
+    Decrypt {
+        /// Relative to the root of the source.
+        file: RepoPath,
+        /// What is wrong with it.
+        #[source]
+        cause: sops::Error,
+    },
+    /// dotenv or INI where helm reads YAML.
+    #[error("`{file}` is {format}, but a values file must be YAML or JSON")]
+    NotValues {
+        /// Relative to the root of the source.
+        file: RepoPath,
+        /// What it is.
+        format: sops::Format,
+    },
+    /// Something in the decrypted file is still encrypted.
+    #[error("`{file}` holds a value that is still encrypted")]
+    StillEncrypted {
+        /// Relative to the root of the source.
+        file: RepoPath,
+    },
+    /// More values files than a run is given.
+    #[error("more than {limit} values files")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Source(error) => return error.hint(),
+            Self::NoMatch { .. } => {
+                "globs are relative to the application's folder; set `ignoreMissingValueFiles` if there may be none".into()
+            }
+            Self::UnknownRef { name } => format!("name a check-out of that source: `--ref {name}=FOLDER`"),
+            Self::Refused { cause, .. } => cause.hint(),
+            Self::Unlock { cause, .. } => return cause.hint(),
+            Self::Decrypt { cause, .. } => return cause.hint(),
+            Self::NotValues { .. } => "give it to a chart through `fileParameters`".into(),
+            Self::StillEncrypted { .. } => "it was encrypted twice, or edited by hand; encrypt it anew from plaintext".into(),
+            Self::TooMany { .. } => "merge some of them".into(),
+        })
+    }
+}

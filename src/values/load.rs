@@ -1,0 +1,125 @@
+//! Reads the files that were found, and decrypts those that are encrypted.
+
+use std::sync::OnceLock;
+
+use tracing::{debug, warn};
+
+use super::{Error, Found, Policy};
+use crate::app::Plan;
+use crate::keyring::{self, PlaceReport, Places};
+use crate::secret::Plaintext;
+use crate::sops::{self, Format, Keyring};
+
+/// The most bytes of one values file.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// How values are loaded: settings of the operator.
+#[derive(Debug)]
+pub struct Options {
+    /// Who may decrypt.
+    pub policy: Policy,
+    /// Where keys are.
+    pub places: Places,
+}
+
+/// Loads values files; keys are read when the first encrypted file needs them.
+pub struct Loader {
+    options: Options,
+    keys: OnceLock<(Keyring, Vec<PlaceReport>)>,
+}
+
+/// What helm is fed with: a file's content and the name by which people know it.
+#[derive(Debug)]
+pub struct ValuesFile {
+    /// As messages name it.
+    pub name: String,
+    /// The plaintext.
+    pub content: Plaintext,
+}
+
+/// All inputs of a run.
+#[derive(Debug, Default)]
+pub struct Values {
+    /// Values files, inline values, files of `fileParameters`: in the order of helm's command line.
+    pub files: Vec<ValuesFile>,
+    /// Every decrypted value, to be masked in what others say.
+    pub secrets: Vec<Plaintext>,
+}
+
+/// What a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// helm reads it as YAML.
+    Values,
+    /// A template gets its bytes.
+    Bytes,
+}
+
+impl Loader {
+    /// A loader that has read nothing yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self { options, keys: OnceLock::new() }
+    }
+
+    /// Reads and decrypts what [`super::find`] has found, and puts it in order.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read, may not be decrypted, or cannot be.
+    pub async fn load(&self, plan: &Plan, values: Vec<Found>, files: Vec<Found>) -> Result<Values, Error> {
+        let mut loaded = Values::default();
+        for found in values {
+            let file = self.one(found, Purpose::Values, &mut loaded.secrets).await?;
+            loaded.files.push(file);
+        }
+        if let Some(text) = &plan.inline_values {
+            let content = Plaintext::from(text.clone());
+            loaded.files.push(ValuesFile { name: "the Application's `values`".into(), content });
+        }
+        for found in files {
+            let file = self.one(found, Purpose::Bytes, &mut loaded.secrets).await?;
+            loaded.files.push(file);
+        }
+        Ok(loaded)
+    }
+
+    async fn one(&self, found: Found, purpose: Purpose, secrets: &mut Vec<Plaintext>) -> Result<ValuesFile, Error> {
+        let Found { file, said_to_be_encrypted } = found;
+        let path = file.path().clone();
+        let bytes = file.read(MAX_FILE)?;
+        let decrypt_error = |cause| Error::Decrypt { file: path.clone(), cause };
+        let Some(format) = sops::detect(path.file_name(), &bytes).map_err(decrypt_error)? else {
+            if said_to_be_encrypted {
+                warn!(file = %path, "`secrets://` names a file that is not encrypted; it is used as it is");
+            }
+            return Ok(ValuesFile { name: path.to_string(), content: Plaintext::new(bytes) });
+        };
+        if purpose == Purpose::Values && matches!(format, Format::Dotenv | Format::Ini) {
+            return Err(Error::NotValues { file: path, format });
+        }
+        let allowed =
+            self.options.policy.allow().map_err(|cause| Error::Refused { file: path.clone(), cause })?;
+        let encrypted = sops::File::parse(format, &bytes).map_err(decrypt_error)?;
+        let (keyring, places) = self.keys(&allowed);
+        let unlocked = keyring.unlock(encrypted.metadata()).await.map_err(|cause| Error::Unlock {
+            file: path.clone(),
+            cause,
+            places: places.iter().map(ToString::to_string).collect(),
+        })?;
+        debug!(file = %path, keys = %unlocked, "decrypting");
+        let decrypted = encrypted.decrypt(unlocked.data_key).map_err(decrypt_error)?;
+        let content = decrypted.emit(format, None).map_err(decrypt_error)?;
+        if decrypted.is_still_encrypted() {
+            return Err(Error::StillEncrypted { file: path });
+        }
+        secrets.extend(decrypted.into_secrets());
+        Ok(ValuesFile { name: path.to_string(), content })
+    }
+
+    /// The operator's keys, for those who may decrypt.
+    fn keys(&self, _allowed: &super::Allowed) -> (&Keyring, &[PlaceReport]) {
+        let (keyring, places) = self.keys.get_or_init(|| keyring::load(&self.options.places));
+        (keyring, places)
+    }
+}
