@@ -3,11 +3,22 @@
 //! The path of one request, each noun owned by the room that makes it:
 //!
 //! ```text
-//! Request -> app::Plan -> values::ValuesFile -> helm::Rendered -> manifests::Manifests
+//! plugin::Request -> app::Plan -> values::Values -> helm::Rendered -> manifests::Manifests
 //! ```
 //!
-//! `ARCHITECTURE.md` has the map and the reasons.
+//! Read [`plugin`] first; `ARCHITECTURE.md` has the map and the reasons.
 
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod deadline;
+pub mod helm;
+pub mod keyring;
+pub mod manifests;
+pub mod plugin;
+pub mod reference;
 pub mod repo;
 pub mod secret;
 pub mod sops;
+pub mod telemetry;
+pub mod values;
