@@ -8,7 +8,10 @@ mod key;
 mod metadata;
 mod tree;
 
-pub use key::{DataKey, KeyFault, Keyring, Refusal, UnlockError, Unlocked};
+pub use key::{
+    DataKey, DecryptionOrder, Form, IdentityName, Inventory, KeyFault, KeyPlace, KeyTypeTwice, Keyring, Material,
+    PlaceFault, PlaceReport, Refusal, UnlockCause, UnlockError, Unlocked, Used,
+};
 pub use metadata::{
     AgeKey, AwsKmsKey, AzureKey, GcpKmsKey, HuaweiKey, MasterKey, Metadata, PgpKey, Selector, VaultKey,
 };

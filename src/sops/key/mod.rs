@@ -1,10 +1,27 @@
 //! Master keys: how a file's data key is unwrapped, and what is said when it cannot be.
 //!
-//! A key reference is data, a [`Keyring`] is power: nothing here looks for credentials by itself.
+//! A key reference is data, a [`Keyring`] is power: nothing here looks for credentials by itself. What private keys
+//! there are, the keyring's [`KeyPlace`]s say; they are read when a file first needs them.
+
+mod age;
+mod age_pq;
+mod fault;
+mod identity;
+mod order;
+mod pgp;
+mod ssh;
+
+pub use fault::{KeyFault, PlaceFault, PlaceReport, Refusal, UnlockCause, UnlockError};
+pub use identity::{Form, IdentityName, KeyPlace, Material};
+pub use order::{DecryptionOrder, KeyTypeTwice};
+
+use std::sync::OnceLock;
 
 use zeroize::Zeroizing;
 
-use super::metadata::MasterKey;
+use super::metadata::{MasterKey, Metadata};
+use super::shamir;
+use identity::Held;
 
 /// A file's data key, or a Shamir share of it: 16, 24, 32 or 33 bytes, zeroed on drop.
 pub struct DataKey(Zeroizing<Vec<u8>>);
@@ -30,33 +47,201 @@ impl std::fmt::Debug for DataKey {
 }
 
 /// What the operator gave us to unwrap data keys with.
+///
+/// Costs nothing to make: places are read when the first file with such a key comes along, then kept.
 #[derive(Default)]
-pub struct Keyring {}
+pub struct Keyring {
+    places: Vec<Box<dyn KeyPlace>>,
+    order: DecryptionOrder,
+    held: OnceLock<Held>,
+    pgp: OnceLock<pgp::Keys>,
+}
 
-/// A data key, and which master keys gave it (audit needs this; several with Shamir).
+/// A data key, and what gave it: one entry, or one per group with Shamir. Audit needs this.
+#[derive(Debug)]
 pub struct Unlocked {
     /// The data key of the file.
     pub data_key: DataKey,
-    /// The master keys that were used.
-    pub used: Vec<MasterKey>,
+    /// The master keys that were used, in the order of the groups.
+    pub used: Vec<Used>,
 }
 
-/// No way to the data key.
-#[derive(Debug)]
-pub struct UnlockError {
-    /// Every key that was tried, in order, with the reason why it did not open.
-    pub refusals: Vec<Refusal>,
-}
-
-/// One master key that did not open.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The key as the file names it.
+/// One master key that opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// The key as the file names it; nothing of that name need be true.
     pub key: MasterKey,
-    /// Why.
-    pub fault: KeyFault,
+    /// Which of our keys opened it; `None` where a key server did.
+    pub identity: Option<IdentityName>,
 }
 
-/// Why one master key did not open.
-#[derive(Debug)]
-pub enum KeyFault {}
+/// What a keyring holds, in public names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The private keys, by their public halves.
+    pub identities: Vec<IdentityName>,
+    /// The places that gave nothing, or less than they could.
+    pub reports: Vec<PlaceReport>,
+}
+
+/// Most master keys that a file may list. The largest files in the wild list some dozens.
+const MAX_KEYS: usize = 1000;
+
+impl Keyring {
+    /// Makes a keyring of places, which are not read yet.
+    #[must_use]
+    pub fn new(places: Vec<Box<dyn KeyPlace>>, order: DecryptionOrder) -> Self {
+        Self { places, order, ..Self::default() }
+    }
+
+    /// Unwraps the data key of a file.
+    ///
+    /// Follows sops 3.13 `sops.go` (`GetDataKeyWithKeyServices`): inside a group the first key that opens wins; of
+    /// several groups all are tried, and Shamir combines what came of them.
+    ///
+    /// # Errors
+    ///
+    /// [`UnlockError`] lists every key that was tried, and why each did not open.
+    #[expect(
+        clippy::unused_async,
+        reason = "key servers are asked over the network, and callers shall not change then"
+    )]
+    pub async fn unlock(&self, metadata: &Metadata) -> Result<Unlocked, UnlockError> {
+        let listed = metadata.key_groups.iter().map(Vec::len).sum::<usize>();
+        if listed > MAX_KEYS {
+            return Err(UnlockError::new(UnlockCause::TooManyKeys { listed, most: MAX_KEYS }));
+        }
+        let mut parts = Vec::new();
+        let mut used = Vec::new();
+        let mut refusals = Vec::new();
+        for (index, group) in metadata.key_groups.iter().enumerate() {
+            let group_number = (metadata.key_groups.len() > 1).then_some(index + 1);
+            if let Some((part, by)) = self.unlock_group(group, group_number, &mut refusals) {
+                parts.push(part);
+                used.push(by);
+            }
+        }
+        let cause = match combine(parts, metadata) {
+            Ok(data_key) => return Ok(Unlocked { data_key, used }),
+            Err(cause) => cause,
+        };
+        let Inventory { identities, reports } = self.known_for(metadata);
+        Err(UnlockError { cause, refusals, identities, reports })
+    }
+
+    /// What the keyring holds. Reads all places but key commands, which answer for one file at a time.
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        let mut inventory = self.held().inventory();
+        inventory.extend(self.pgp().inventory());
+        inventory
+    }
+
+    fn unlock_group(
+        &self,
+        group: &[MasterKey],
+        group_number: Option<usize>,
+        refusals: &mut Vec<Refusal>,
+    ) -> Option<(DataKey, Used)> {
+        for key in self.order.sort(group) {
+            match self.unwrap(key) {
+                Ok((data_key, identity)) => return Some((data_key, Used { key: key.clone(), identity })),
+                Err(fault) => refusals.push(Refusal { key: key.clone(), group: group_number, fault }),
+            }
+        }
+        None
+    }
+
+    fn unwrap(&self, key: &MasterKey) -> Result<(DataKey, Option<IdentityName>), KeyFault> {
+        let not_yet = |service| Err(KeyFault::NotYet { service });
+        match key {
+            MasterKey::Age(key) => self.unwrap_age(key).map(|(data_key, name)| (data_key, Some(name))),
+            MasterKey::Pgp(key) => self.pgp().unwrap(key).map(|(data_key, name)| (data_key, Some(name))),
+            MasterKey::AwsKms(_) => not_yet("AWS KMS"),
+            MasterKey::GcpKms(_) => not_yet("Google Cloud KMS"),
+            MasterKey::AzureKeyVault(_) => not_yet("Azure Key Vault"),
+            MasterKey::Vault(_) => not_yet("Vault"),
+            MasterKey::HuaweiKms(_) => not_yet("Huawei Cloud KMS"),
+        }
+    }
+
+    /// Tries what we hold; only then asks the key commands, which sops runs always: the outcome is the same.
+    fn unwrap_age(&self, key: &super::AgeKey) -> Result<(DataKey, IdentityName), KeyFault> {
+        let held = self.held();
+        let fault = match age::unwrap(key, &held.identities) {
+            Ok((data_key, index)) => return Ok((data_key, held.identities[index].name())),
+            Err(fault) => fault,
+        };
+        let asked = Held::read(self.places.iter().filter(|place| place.is_asked_per_key()), &key.recipient);
+        if asked.is_empty() {
+            return Err(fault);
+        }
+        match age::unwrap(key, &asked.identities) {
+            Ok((data_key, index)) => Ok((data_key, asked.identities[index].name())),
+            Err(KeyFault::NoMatch { .. } | KeyFault::NoneHeld { .. }) => Err(match fault {
+                KeyFault::NoMatch { held } => KeyFault::NoMatch { held: held + asked.identities.len() },
+                KeyFault::NoneHeld { .. } if !asked.identities.is_empty() => {
+                    KeyFault::NoMatch { held: asked.identities.len() }
+                }
+                KeyFault::NoneHeld { .. } if !asked.reports.is_empty() => KeyFault::Places(asked.reports),
+                fault => fault,
+            }),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn held(&self) -> &Held {
+        self.held.get_or_init(|| Held::read(self.places.iter().filter(|place| !place.is_asked_per_key()), ""))
+    }
+
+    fn pgp(&self) -> &pgp::Keys {
+        self.pgp.get_or_init(|| pgp::Keys::parse(&self.held().pgp))
+    }
+
+    /// What we hold of the kinds that the file asks for: PGP keys are not parsed to explain an age file.
+    fn known_for(&self, metadata: &Metadata) -> Inventory {
+        let wants = |wanted: fn(&MasterKey) -> bool| metadata.key_groups.iter().flatten().any(wanted);
+        let mut inventory = Inventory::default();
+        if wants(|key| matches!(key, MasterKey::Age(_) | MasterKey::Pgp(_))) {
+            inventory.reports = self.held().reports.clone();
+        }
+        if wants(|key| matches!(key, MasterKey::Age(_))) {
+            inventory.identities = self.held().names();
+        }
+        if wants(|key| matches!(key, MasterKey::Pgp(_))) {
+            inventory.extend(self.pgp().inventory());
+        }
+        inventory
+    }
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Inventory {
+    fn extend(&mut self, other: Self) {
+        self.identities.extend(other.identities);
+        self.reports.extend(other.reports);
+    }
+}
+
+/// The data key of one group, or the secret that the parts of several make. One group ignores the threshold.
+fn combine(mut parts: Vec<DataKey>, metadata: &Metadata) -> Result<DataKey, UnlockCause> {
+    if metadata.key_groups.len() < 2 {
+        return parts.pop().ok_or(UnlockCause::NoKeyOpens);
+    }
+    if parts.is_empty() {
+        return Err(UnlockCause::NoKeyOpens);
+    }
+    let need = metadata.shamir_threshold.max(2);
+    if parts.len() < need {
+        return Err(UnlockCause::TooFewParts { have: parts.len(), need });
+    }
+    shamir::combine(&parts).map_err(UnlockCause::Combine)
+}
+
+#[cfg(test)]
+mod tests;
