@@ -1,3 +1,7 @@
 //! Starts the program: arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    argocd_sops::cli::run()
+}

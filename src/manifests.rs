@@ -26,8 +26,8 @@ pub struct Manifests {
 impl Manifests {
     /// The YAML documents as helm printed them, for Argo CD.
     #[must_use]
-    pub fn expose(&self) -> &[u8] {
-        self.text.expose()
+    pub fn into_plaintext(self) -> Plaintext {
+        self.text
     }
 
     /// The number of objects.

@@ -26,8 +26,8 @@ pub struct Request {
 impl Plugin {
     /// A plugin that has done nothing yet: helm is looked up and keys are read when a request needs them.
     #[must_use]
-    pub fn new(helm: helm::Options, values: values::Options, manifests: manifests::Options) -> Self {
-        Self { helm, values: Loader::new(values), manifests }
+    pub fn new(helm: helm::Options, values: Loader, manifests: manifests::Options) -> Self {
+        Self { helm, values, manifests }
     }
 
     /// Renders one Application. Both doors end here.
@@ -139,7 +139,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::App(error) => error.hint(),
+            Self::App(error) => Some(error.hint()),
             Self::Values(error) => error.hint(),
             Self::Helm(error) => error.hint(),
             Self::Manifests(error) => error.hint(),

@@ -1,7 +1,7 @@
 //! Claims about plans.
 
 use super::*;
-use crate::reference::Base;
+use crate::repo::Base;
 
 /// A plugin's plan: some usual variables, more of them, and parameters.
 fn plugin(more: &[(&str, &str)], parameters: &str) -> Result<Plan, Error> {

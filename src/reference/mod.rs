@@ -4,7 +4,8 @@
 //! tree decides the first, policy the second. Parsing and printing are the only two acts of this room.
 //!
 //! ```
-//! use argocd_sops::reference::{Base, Reference};
+//! use argocd_sops::reference::Reference;
+//! use argocd_sops::repo::Base;
 //!
 //! let reference = Reference::parse("secrets://envs/prod/secrets.yaml")?;
 //! let file = reference.file();
@@ -14,6 +15,8 @@
 //! ```
 
 use std::fmt;
+
+use crate::repo::Base;
 
 mod error;
 
@@ -97,15 +100,6 @@ impl fmt::Display for Reference {
 pub struct FilePath {
     base: Base,
     path: String,
-}
-
-/// What a path is relative to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Base {
-    /// The application's directory (`spec.source.path`).
-    Application,
-    /// The root of the repository: the path was written with a leading `/`.
-    Root,
 }
 
 impl FilePath {

@@ -20,6 +20,7 @@ pub struct Source {
     root: Dir,
     root_path: PathBuf,
     app: RepoPath,
+    above: RepoPath,
 }
 
 /// Where a relative path begins.
@@ -46,6 +47,12 @@ pub enum Error {
     Outside {
         /// As written.
         path: String,
+    },
+    /// The file is in the repository, but above what was sent.
+    #[error("`{path}` was not sent to this plugin")]
+    NotSent {
+        /// Relative to the root of the repository.
+        path: RepoPath,
     },
     /// There is no such file.
     #[error("`{path}` does not exist")]
@@ -106,6 +113,9 @@ impl Error {
             Self::Outside { .. } => Some(
                 "refer to files of the same repository; a leading `/` means its root, and links must stay inside".into(),
             ),
+            Self::NotSent { .. } => Some(
+                "list its folder in the annotation `argocd.argoproj.io/manifest-generate-paths`, or remove the annotation".into(),
+            ),
             Self::Missing { nearest, .. } if !nearest.is_empty() => {
                 Some(format!("did you mean {}?", nearest.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")))
             }
@@ -127,13 +137,28 @@ impl Source {
     ///
     /// If the root or the application's folder is not a folder, or the latter leads out of the root.
     pub fn open(root: &Path, app: &str) -> Result<Self, Error> {
+        Self::open_trimmed(root, app, "")
+    }
+
+    /// Opens a tree of which the repository holds more: `above` is the path of its root in the repository, so that paths
+    /// from there find their files. Argo CD trims what it sends with `manifest-generate-paths`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::open`].
+    pub fn open_trimmed(root: &Path, app: &str, above: &str) -> Result<Self, Error> {
         let not_a_folder = |path: &dyn std::fmt::Display| Error::NotAFolder { path: path.to_string() };
+        let outside = |path: &str| Error::Outside { path: path.to_owned() };
         let root_path = root.canonicalize().map_err(|_| not_a_folder(&root.display()))?;
         let dir = Dir::open_ambient_dir(&root_path, ambient_authority()).map_err(|_| not_a_folder(&root.display()))?;
-        let path = RepoPath::root().join(app).ok_or_else(|| Error::Outside { path: app.to_owned() })?;
-        let source = Self { root: dir, root_path, app: path };
+        let source = Self {
+            root: dir,
+            root_path,
+            app: RepoPath::root().join(app).ok_or_else(|| outside(app))?,
+            above: RepoPath::root().join(above).ok_or_else(|| outside(above))?,
+        };
         source.root.open_dir(source.app.as_os_path()).map_err(|cause| {
-            if is_escape(&cause) { Error::Outside { path: app.to_owned() } } else { not_a_folder(&app) }
+            if is_escape(&cause) { outside(app) } else { not_a_folder(&app) }
         })?;
         Ok(source)
     }
@@ -160,17 +185,18 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// If it leads above the root.
+    /// If it leads above the root of the repository, or above what was sent of it.
     pub fn resolve(&self, base: Base, text: &str) -> Result<RepoPath, Error> {
         let outside = || Error::Outside { path: text.to_owned() };
         if text.contains('\0') {
             return Err(outside());
         }
         let base = match base {
-            Base::Application => &self.app,
-            Base::Root => &RepoPath::root(),
+            Base::Application => self.above.join(self.app.as_str()).ok_or_else(outside)?,
+            Base::Root => RepoPath::root(),
         };
-        base.join(text).ok_or_else(outside)
+        let path = base.join(text).ok_or_else(outside)?;
+        path.below(&self.above).ok_or(Error::NotSent { path })
     }
 
     /// Opens a file beneath the root. Links are followed as long as they stay inside.
@@ -419,6 +445,17 @@ mod tests {
             assert!(matches!(read(&source, Base::Application, path), Err(Error::Outside { .. })), "{path}");
         }
         assert!(matches!(source.check_links(), Err(Error::Outside { .. })));
+    }
+
+    #[test]
+    fn a_trimmed_source_finds_what_was_sent_and_says_what_was_not() {
+        let (keep, _) = tree();
+        let source = Source::open_trimmed(&keep.path().join("repo/app"), "env", "app").unwrap();
+        assert_eq!(read(&source, Base::Root, "app/values.yaml").unwrap(), "a: 1");
+        assert_eq!(read(&source, Base::Application, "../values.yaml").unwrap(), "a: 1");
+        let error = read(&source, Base::Application, "../../shared/values.yaml").unwrap_err();
+        assert_eq!(error.to_string(), "`shared/values.yaml` was not sent to this plugin");
+        assert!(matches!(read(&source, Base::Application, "../../../x"), Err(Error::Outside { .. })));
     }
 
     #[test]

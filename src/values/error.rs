@@ -39,8 +39,6 @@ pub enum Error {
         /// Which keys were tried.
         #[source]
         cause: sops::UnlockError,
-        /// Key places that could not be used, one line each.
-        places: Vec<String>,
     },
     /// The file is not a sound SOPS file.
     #[error("cannot decrypt `{file}`")]
@@ -84,7 +82,7 @@ impl Error {
             }
             Self::UnknownRef { name } => format!("name a check-out of that source: `--ref {name}=FOLDER`"),
             Self::Refused { cause, .. } => cause.hint(),
-            Self::Unlock { cause, .. } => return cause.hint(),
+            Self::Unlock { cause, .. } => cause.hint(),
             Self::Decrypt { cause, .. } => return cause.hint(),
             Self::NotValues { .. } => "give it to a chart through `fileParameters`".into(),
             Self::StillEncrypted { .. } => "it was encrypted twice, or edited by hand; encrypt it anew from plaintext".into(),

@@ -1,31 +1,19 @@
 //! Reads the files that were found, and decrypts those that are encrypted.
 
-use std::sync::OnceLock;
-
 use tracing::{debug, warn};
 
-use super::{Error, Found, Policy};
+use super::{Allowed, Error, Found, Policy};
 use crate::app::Plan;
-use crate::keyring::{self, PlaceReport, Places};
 use crate::secret::Plaintext;
-use crate::sops::{self, Format, Keyring};
+use crate::sops::{self, Format, Keyring, Metadata, UnlockError, Unlocked};
 
 /// The most bytes of one values file.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
-/// How values are loaded: settings of the operator.
-#[derive(Debug)]
-pub struct Options {
-    /// Who may decrypt.
-    pub policy: Policy,
-    /// Where keys are.
-    pub places: Places,
-}
-
 /// Loads values files; keys are read when the first encrypted file needs them.
 pub struct Loader {
-    options: Options,
-    keys: OnceLock<(Keyring, Vec<PlaceReport>)>,
+    policy: Policy,
+    keyring: Keyring,
 }
 
 /// What helm is fed with: a file's content and the name by which people know it.
@@ -58,8 +46,8 @@ enum Purpose {
 impl Loader {
     /// A loader that has read nothing yet.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        Self { options, keys: OnceLock::new() }
+    pub fn new(policy: Policy, keyring: Keyring) -> Self {
+        Self { policy, keyring }
     }
 
     /// Reads and decrypts what [`super::find`] has found, and puts it in order.
@@ -98,16 +86,13 @@ impl Loader {
         if purpose == Purpose::Values && matches!(format, Format::Dotenv | Format::Ini) {
             return Err(Error::NotValues { file: path, format });
         }
-        let allowed =
-            self.options.policy.allow().map_err(|cause| Error::Refused { file: path.clone(), cause })?;
+        let allowed = self.policy.allow().map_err(|cause| Error::Refused { file: path.clone(), cause })?;
         let encrypted = sops::File::parse(format, &bytes).map_err(decrypt_error)?;
-        let (keyring, places) = self.keys(&allowed);
-        let unlocked = keyring.unlock(encrypted.metadata()).await.map_err(|cause| Error::Unlock {
-            file: path.clone(),
-            cause,
-            places: places.iter().map(ToString::to_string).collect(),
-        })?;
-        debug!(file = %path, keys = %unlocked, "decrypting");
+        let unlocked = self
+            .unlock(&allowed, encrypted.metadata())
+            .await
+            .map_err(|cause| Error::Unlock { file: path.clone(), cause })?;
+        debug!(file = %path, keys = unlocked.used.len(), "data key unwrapped");
         let decrypted = encrypted.decrypt(unlocked.data_key).map_err(decrypt_error)?;
         let content = decrypted.emit(format, None).map_err(decrypt_error)?;
         if decrypted.is_still_encrypted() {
@@ -118,8 +103,7 @@ impl Loader {
     }
 
     /// The operator's keys, for those who may decrypt.
-    fn keys(&self, _allowed: &super::Allowed) -> (&Keyring, &[PlaceReport]) {
-        let (keyring, places) = self.keys.get_or_init(|| keyring::load(&self.options.places));
-        (keyring, places)
+    async fn unlock(&self, _allowed: &Allowed, metadata: &Metadata) -> Result<Unlocked, UnlockError> {
+        self.keyring.unlock(metadata).await
     }
 }

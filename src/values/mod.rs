@@ -7,5 +7,5 @@ mod policy;
 
 pub use error::Error;
 pub use find::{Found, Sources, find};
-pub use load::{Loader, Options, Values, ValuesFile};
+pub use load::{Loader, Values, ValuesFile};
 pub use policy::{Allowed, Policy, Refused};

@@ -1,0 +1,106 @@
+//! What a person or a Pod may type: commands in, exit code out.
+
+mod arguments;
+mod decrypt;
+mod generate;
+mod report;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use tracing::Level;
+
+pub use arguments::Cli;
+use arguments::Command;
+use report::Failure;
+
+use crate::config::Variables;
+use crate::telemetry;
+
+/// The exit code of a bug of ours.
+const BUG: u8 = 70;
+
+/// Runs the program as the process asks for, and says how it ended.
+#[must_use]
+pub fn run() -> ExitCode {
+    // A panic must not print what it was about; the default hook prints the payload.
+    std::panic::set_hook(Box::new(report::panic_hook));
+    match std::panic::catch_unwind(|| {
+        let variables = Variables::of_process();
+        match Cli::try_parse() {
+            Ok(cli) => act(cli.command, &variables),
+            Err(usage) => {
+                let _ = usage.print();
+                ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
+            }
+        }
+    }) {
+        Ok(code) => code,
+        Err(_) => ExitCode::from(BUG),
+    }
+}
+
+fn act(command: Command, variables: &Variables) -> ExitCode {
+    let outcome = match &command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
+            print(&script)
+        }
+        Command::Generate(_) | Command::Decrypt(_) => work(command, variables),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let colour = variables.colour() && io::stderr().is_terminal();
+            let _ = io::stderr().write_all(failure.render(colour).as_bytes());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Commands that need a runtime, and that a signal ends: what they started ends with them.
+fn work(command: Command, variables: &Variables) -> Result<(), Failure> {
+    telemetry::begin(variables.telemetry(Level::WARN)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    let printed = runtime.block_on(async {
+        let work = async {
+            match command {
+                Command::Generate(arguments) => generate::run(arguments, variables).await,
+                Command::Decrypt(arguments) => decrypt::run(arguments, variables).await,
+                Command::Completions { .. } => Ok(Vec::new()),
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            signal = ended() => Err(Failure::Signal(signal)),
+        }
+    })?;
+    for part in &printed {
+        print(part.expose())?;
+    }
+    Ok(())
+}
+
+/// Waits for a signal that asks us to end; its number.
+async fn ended() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => 2,
+        _ = terminate.recv() => 15,
+    }
+}
+
+/// Writes to stdout, all of it. A reader that has seen enough (`| head`) is no error.
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
+}

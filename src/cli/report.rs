@@ -1,0 +1,156 @@
+//! Failures, told to people: what, why, what to do. Rendered here and nowhere else.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::panic::PanicHookInfo;
+use std::path::PathBuf;
+
+use crate::plugin::{self, Fault};
+use crate::{app, config, repo, sops};
+
+/// A command that did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The request could not be answered.
+    #[error(transparent)]
+    Plugin(#[from] plugin::Error),
+    /// The manifest cannot be used.
+    #[error("cannot use `{}`", file.display())]
+    Manifest {
+        /// As written.
+        file: PathBuf,
+        #[source]
+        cause: app::ManifestError,
+    },
+    /// An option cannot be used.
+    #[error("`{name}` {cause}")]
+    Option { name: &'static str, cause: app::WordError },
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Setting(#[from] config::Error),
+    /// The source cannot be opened.
+    #[error(transparent)]
+    Source(#[from] repo::Error),
+    /// A file of the command line cannot be read.
+    #[error("cannot read `{}`", file.display())]
+    Read {
+        /// As written.
+        file: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    /// A file of the command line is too large.
+    #[error("`{}` is larger than {limit} bytes", file.display())]
+    TooLarge {
+        /// As written.
+        file: PathBuf,
+        limit: u64,
+    },
+    /// There is no work tree around the manifest.
+    #[error("cannot find the repository of `{}`", file.display())]
+    NoRepository {
+        /// As written.
+        file: PathBuf,
+    },
+    /// A file could not be decrypted.
+    #[error("cannot decrypt `{}`", file.display())]
+    Decrypt {
+        /// As written.
+        file: PathBuf,
+        #[source]
+        cause: sops::Error,
+    },
+    /// No key opened a file.
+    #[error("cannot decrypt `{}`", file.display())]
+    Unlock {
+        /// As written.
+        file: PathBuf,
+        #[source]
+        cause: sops::UnlockError,
+    },
+    /// `--extract` cannot be read.
+    #[error("`--extract` is not a path")]
+    ExtractPath(#[source] sops::Error),
+    /// stdout refused.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// The runtime did not start.
+    #[error("cannot start")]
+    Runtime(#[source] io::Error),
+    /// A signal asked us to end.
+    #[error("ended by signal {0}; nothing was written")]
+    Signal(u8),
+}
+
+impl Failure {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Plugin(error) => error.fault().exit_code(),
+            Self::Manifest { .. }
+            | Self::Option { .. }
+            | Self::Setting(_)
+            | Self::Source(_)
+            | Self::Read { .. }
+            | Self::TooLarge { .. }
+            | Self::NoRepository { .. }
+            | Self::ExtractPath(_) => Fault::Application.exit_code(),
+            Self::Decrypt { .. } | Self::Unlock { .. } => Fault::Decrypt.exit_code(),
+            Self::Output(_) | Self::Runtime(_) => Fault::Dependency.exit_code(),
+            Self::Signal(number) => 128 + number,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Plugin(error) => error.hint(),
+            Self::Manifest { cause, .. } => Some(cause.hint()),
+            Self::Source(error) => error.hint(),
+            Self::NoRepository { .. } => Some("name the check-out: `--repo DIR`".into()),
+            Self::Decrypt { cause, .. } => cause.hint(),
+            Self::Unlock { cause, .. } => Some(cause.hint()),
+            Self::ExtractPath(_) => Some("write it as `[\"key\"][0]`, in quotes for the shell".into()),
+            Self::Setting(_)
+            | Self::Option { .. }
+            | Self::Read { .. }
+            | Self::TooLarge { .. }
+            | Self::Output(_)
+            | Self::Runtime(_)
+            | Self::Signal(_) => None,
+        }
+    }
+
+    /// The lines for stderr: the error, its causes indented below it, the way out.
+    pub(super) fn render(&self, colour: bool) -> String {
+        let paint = |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.into() };
+        let mut text = String::new();
+        let mut lines = |lead: &str, message: &str| {
+            for (index, line) in printable(message).lines().enumerate() {
+                let lead = if index == 0 { lead } else { "  " };
+                let _ = writeln!(text, "{lead}{line}");
+            }
+        };
+        lines(&format!("{} ", paint("1;31", "error:")), &self.to_string());
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            lines("  ", &error.to_string());
+            cause = error.source();
+        }
+        if let Some(hint) = self.hint() {
+            lines(&format!("  {} ", paint("36", "hint:")), &hint);
+        }
+        text
+    }
+}
+
+/// Names come from repositories: a terminal gets no control characters of theirs.
+fn printable(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() && char != '\n' { '\u{fffd}' } else { char }).collect()
+}
+
+/// Says where, not what about: a panic's message may hold a value.
+pub(super) fn panic_hook(info: &PanicHookInfo<'_>) {
+    let place = info.location().map_or_else(String::new, |location| format!(" at {}:{}", location.file(), location.line()));
+    let text = format!("error: this is a bug of argocd-sops {}{place}; please report it\n", env!("CARGO_PKG_VERSION"));
+    let _ = io::stderr().write_all(text.as_bytes());
+}
