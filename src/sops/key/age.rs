@@ -24,7 +24,12 @@ pub(super) fn unwrap(key: &AgeKey, identities: &[Identity]) -> Result<(DataKey, 
         return Err(KeyFault::NoneHeld { kind: "age identity" });
     }
     let file = dearmor(&key.enc).map_err(KeyFault::Damaged)?;
-    let decryptor = Decryptor::new(&file[..]).map_err(|error| fault(&error, identities.len()))?;
+    open(&file, identities)
+}
+
+/// Opens a binary age file. As with age, an identity that meets a malformed stanza ends it, the next is not asked.
+fn open(file: &[u8], identities: &[Identity]) -> Result<(DataKey, usize), KeyFault> {
+    let decryptor = Decryptor::new(file).map_err(|error| fault(&error, identities.len()))?;
     let opened = Cell::new(0);
     let witnesses: Vec<_> =
         identities.iter().enumerate().map(|(index, identity)| Witness { identity, index, opened: &opened }).collect();
@@ -120,5 +125,84 @@ impl<'a> Iterator for Lines<'a> {
         let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
         self.rest = rest;
         Some(line.strip_suffix('\r').unwrap_or(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use sha2::{Digest, Sha256};
+
+    use super::super::identity::Held;
+    use super::super::{Form, KeyPlace, Material};
+    use super::*;
+
+    struct Given(String);
+
+    impl KeyPlace for Given {
+        fn read(&self, _recipient: &str) -> Vec<Material> {
+            let content = Ok(Zeroizing::new(self.0.clone().into_bytes()));
+            vec![Material { place: "vector".to_owned(), form: Form::AgeFile, content }]
+        }
+    }
+
+    /// What a file of the public vectors demands, and what we made of it.
+    fn judge(vector: &[u8]) -> Option<(String, String)> {
+        let split = vector.windows(2).position(|pair| pair == b"\n\n").expect("a head ends with an empty line");
+        let (head, file) = (String::from_utf8_lossy(&vector[..split]), &vector[split + 2..]);
+        let field = |name: &str| head.lines().filter_map(|line| line.strip_prefix(name)).collect::<Vec<_>>();
+        if !field("passphrase: ").is_empty() {
+            return None;
+        }
+        let place: Box<dyn KeyPlace> = Box::new(Given(field("identity: ").join("\n")));
+        let held = Held::read([place].iter(), "");
+        assert_eq!(held.identities.len(), field("identity: ").len());
+        let opened = if field("armored: ") == ["yes"] {
+            // What is no UTF-8 cannot stand in a SOPS file.
+            let enc = String::from_utf8_lossy(file).into_owned();
+            unwrap(&AgeKey { recipient: String::new(), enc }, &held.identities)
+        } else {
+            open(file, &held.identities)
+        };
+        let outcome = match opened {
+            Ok((payload, _)) => hex(&Sha256::digest(payload.expose())),
+            Err(KeyFault::NoMatch { .. }) => "no match".to_owned(),
+            Err(KeyFault::Damaged("it holds more than a data key")) => "too long".to_owned(),
+            Err(_) => "failure".to_owned(),
+        };
+        let expected = match field("expect: ")[0] {
+            "success" => field("payload: ")[0].to_owned(),
+            "no match" => "no match".to_owned(),
+            _ => "failure".to_owned(),
+        };
+        Some((outcome, expected))
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn the_public_age_vectors_are_opened_and_refused_as_they_demand() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/age");
+        let mut judged = 0;
+        let mut wrong = Vec::new();
+        for entry in fs::read_dir(folder).expect("the vectors are part of the tree") {
+            let path = entry.expect("an entry is readable").path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if name == "README.md" || name == "fetch" {
+                continue;
+            }
+            if let Some((outcome, expected)) = judge(&fs::read(&path).expect("a vector is readable")) {
+                judged += 1;
+                if outcome != expected {
+                    wrong.push(format!("{name}: {outcome} instead of {expected}"));
+                }
+            }
+        }
+        assert_eq!(wrong, Vec::<String>::new());
+        assert_eq!(judged, 63);
     }
 }

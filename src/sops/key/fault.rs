@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::IdentityName;
 use crate::sops::metadata::MasterKey;
-use crate::sops::shamir::ShamirError;
 
 /// No way to the data key.
 #[derive(Debug)]
@@ -34,8 +33,11 @@ pub enum UnlockCause {
         need: usize,
     },
     /// The parts do not fit together.
-    #[error("the key groups opened, but their parts do not make a data key: {0}")]
-    Combine(ShamirError),
+    #[error("the key groups opened, but their parts do not make a data key: {reason}")]
+    Combine {
+        /// Why.
+        reason: String,
+    },
     /// Nothing was tried: such a file is made to keep us busy.
     #[error("the file lists {listed} keys, more than {most}")]
     TooManyKeys {
@@ -75,9 +77,6 @@ pub enum KeyFault {
     /// The wrapped key itself is broken.
     #[error("the wrapped key is damaged: {0}")]
     Damaged(&'static str),
-    /// Only a place that is asked for this very key could have helped.
-    #[error("no age identity is mounted; {}", .0.first().map_or_else(String::new, ToString::to_string))]
-    Places(Vec<PlaceReport>),
     /// A service that is not built in.
     #[error("this version cannot ask {service}")]
     NotYet {
@@ -253,12 +252,6 @@ impl UnlockError {
             return "remove recipients that nobody uses: `sops updatekeys FILE`".to_owned();
         }
         if let Some(report) = self.reports.first() {
-            return format!("{}: {}", report.place, report.fault.hint());
-        }
-        if let Some(KeyFault::Places(reports)) =
-            self.refusals.iter().map(|refusal| &refusal.fault).find(|fault| matches!(fault, KeyFault::Places(_)))
-            && let Some(report) = reports.first()
-        {
             return format!("{}: {}", report.place, report.fault.hint());
         }
         if asked_for(|fault| matches!(fault, KeyFault::NoneHeld { .. } | KeyFault::NoMatch { .. })) {

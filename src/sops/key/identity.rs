@@ -100,10 +100,6 @@ impl Held {
         held
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.identities.is_empty() && self.reports.is_empty()
-    }
-
     pub(super) fn names(&self) -> Vec<IdentityName> {
         self.identities.iter().map(Identity::name).collect()
     }

@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 
 use zeroize::Zeroizing;
 
-use super::metadata::{MasterKey, Metadata};
+use super::metadata::{AgeKey, MasterKey, Metadata};
 use super::shamir;
 use identity::Held;
 
@@ -111,12 +111,12 @@ impl Keyring {
         if listed > MAX_KEYS {
             return Err(UnlockError::new(UnlockCause::TooManyKeys { listed, most: MAX_KEYS }));
         }
+        let mut attempt = Attempt::default();
         let mut parts = Vec::new();
         let mut used = Vec::new();
-        let mut refusals = Vec::new();
         for (index, group) in metadata.key_groups.iter().enumerate() {
-            let group_number = (metadata.key_groups.len() > 1).then_some(index + 1);
-            if let Some((part, by)) = self.unlock_group(group, group_number, &mut refusals) {
+            attempt.group = (metadata.key_groups.len() > 1).then_some(index + 1);
+            if let Some((part, by)) = self.unlock_group(group, &mut attempt) {
                 parts.push(part);
                 used.push(by);
             }
@@ -125,8 +125,9 @@ impl Keyring {
             Ok(data_key) => return Ok(Unlocked { data_key, used }),
             Err(cause) => cause,
         };
-        let Inventory { identities, reports } = self.known_for(metadata);
-        Err(UnlockError { cause, refusals, identities, reports })
+        let mut known = self.known_for(metadata);
+        known.extend(attempt.asked);
+        Err(UnlockError { cause, refusals: attempt.refusals, identities: known.identities, reports: known.reports })
     }
 
     /// What the keyring holds. Reads all places but key commands, which answer for one file at a time.
@@ -137,25 +138,20 @@ impl Keyring {
         inventory
     }
 
-    fn unlock_group(
-        &self,
-        group: &[MasterKey],
-        group_number: Option<usize>,
-        refusals: &mut Vec<Refusal>,
-    ) -> Option<(DataKey, Used)> {
+    fn unlock_group(&self, group: &[MasterKey], attempt: &mut Attempt) -> Option<(DataKey, Used)> {
         for key in self.order.sort(group) {
-            match self.unwrap(key) {
+            match self.unwrap(key, attempt) {
                 Ok((data_key, identity)) => return Some((data_key, Used { key: key.clone(), identity })),
-                Err(fault) => refusals.push(Refusal { key: key.clone(), group: group_number, fault }),
+                Err(fault) => attempt.refusals.push(Refusal { key: key.clone(), group: attempt.group, fault }),
             }
         }
         None
     }
 
-    fn unwrap(&self, key: &MasterKey) -> Result<(DataKey, Option<IdentityName>), KeyFault> {
+    fn unwrap(&self, key: &MasterKey, attempt: &mut Attempt) -> Result<(DataKey, Option<IdentityName>), KeyFault> {
         let not_yet = |service| Err(KeyFault::NotYet { service });
         match key {
-            MasterKey::Age(key) => self.unwrap_age(key).map(|(data_key, name)| (data_key, Some(name))),
+            MasterKey::Age(key) => self.unwrap_age(key, attempt).map(|(data_key, name)| (data_key, Some(name))),
             MasterKey::Pgp(key) => self.pgp().unwrap(key).map(|(data_key, name)| (data_key, Some(name))),
             MasterKey::AwsKms(_) => not_yet("AWS KMS"),
             MasterKey::GcpKms(_) => not_yet("Google Cloud KMS"),
@@ -166,27 +162,22 @@ impl Keyring {
     }
 
     /// Tries what we hold; only then asks the key commands, which sops runs always: the outcome is the same.
-    fn unwrap_age(&self, key: &super::AgeKey) -> Result<(DataKey, IdentityName), KeyFault> {
+    fn unwrap_age(&self, key: &AgeKey, attempt: &mut Attempt) -> Result<(DataKey, IdentityName), KeyFault> {
         let held = self.held();
         let fault = match age::unwrap(key, &held.identities) {
             Ok((data_key, index)) => return Ok((data_key, held.identities[index].name())),
+            Err(fault @ KeyFault::Damaged(_)) => return Err(fault),
             Err(fault) => fault,
         };
         let asked = Held::read(self.places.iter().filter(|place| place.is_asked_per_key()), &key.recipient);
-        if asked.is_empty() {
+        attempt.asked.extend(asked.inventory());
+        if asked.identities.is_empty() {
             return Err(fault);
         }
         match age::unwrap(key, &asked.identities) {
             Ok((data_key, index)) => Ok((data_key, asked.identities[index].name())),
-            Err(KeyFault::NoMatch { .. } | KeyFault::NoneHeld { .. }) => Err(match fault {
-                KeyFault::NoMatch { held } => KeyFault::NoMatch { held: held + asked.identities.len() },
-                KeyFault::NoneHeld { .. } if !asked.identities.is_empty() => {
-                    KeyFault::NoMatch { held: asked.identities.len() }
-                }
-                KeyFault::NoneHeld { .. } if !asked.reports.is_empty() => KeyFault::Places(asked.reports),
-                fault => fault,
-            }),
-            Err(other) => Err(other),
+            Err(KeyFault::NoMatch { held: more }) => Err(KeyFault::NoMatch { held: held.identities.len() + more }),
+            Err(fault) => Err(fault),
         }
     }
 
@@ -215,6 +206,16 @@ impl Keyring {
     }
 }
 
+/// What is noted while the keys of a file are tried.
+#[derive(Default)]
+struct Attempt {
+    /// Number of the group at hand, where there are several.
+    group: Option<usize>,
+    refusals: Vec<Refusal>,
+    /// What key commands gave.
+    asked: Inventory,
+}
+
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
@@ -240,7 +241,7 @@ fn combine(mut parts: Vec<DataKey>, metadata: &Metadata) -> Result<DataKey, Unlo
     if parts.len() < need {
         return Err(UnlockCause::TooFewParts { have: parts.len(), need });
     }
-    shamir::combine(&parts).map_err(UnlockCause::Combine)
+    shamir::combine(&parts).map_err(|error| UnlockCause::Combine { reason: error.to_string() })
 }
 
 #[cfg(test)]

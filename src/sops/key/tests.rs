@@ -106,3 +106,63 @@ fn an_ssh_key_opens_its_message_in_every_form() {
     assert_eq!(opens(&["ssh-rsa"], age("ssh-rsa.age")).public, text("ssh-rsa.pub").trim_end_matches(" test\n"));
     opens(&["ssh-rsa-pkcs1.pem"], age("ssh-rsa.age"));
 }
+
+#[test]
+fn a_pgp_key_opens_its_message_with_every_algorithm() {
+    for name in ["cv25519", "p256", "p384", "p521", "rsa"] {
+        let file: &'static str = format!("pgp-{name}.asc").leak();
+        assert_eq!(opens(&[file], pgp(&format!("pgp-{name}-message.asc"))).place, file);
+    }
+}
+
+#[test]
+fn a_pgp_key_opens_in_binary_form_and_as_sub_key_without_its_primary() {
+    for file in ["pgp-cv25519.pgp", "pgp-subkeys.asc"] {
+        opens(&[file], pgp("pgp-cv25519-message.asc"));
+    }
+}
+
+#[test]
+fn every_key_of_a_ring_is_tried() {
+    for ring in ["pgp-ring.asc", "pgp-ring.pgp"] {
+        opens(&[ring], pgp("pgp-p256-message.asc"));
+        opens(&[ring], pgp("pgp-p384-message.asc"));
+    }
+    let mut both = vector("pgp-p256.asc");
+    both.extend(vector("pgp-p384.asc"));
+    let keyring = keyring(vec![Memory("two blocks", Form::Any, both)]);
+    unlock(&keyring, vec![pgp("pgp-p384-message.asc")]).expect("the second block is read as well");
+}
+
+#[test]
+fn an_expired_or_revoked_pgp_key_still_opens_what_was_encrypted_for_it() {
+    opens(&["pgp-expired.asc"], pgp("pgp-p521-message.asc"));
+    opens(&["pgp-revoked.asc"], pgp("pgp-rsa-message.asc"));
+}
+
+#[test]
+fn a_pgp_message_opens_for_hidden_and_several_recipients_and_every_packing() {
+    opens(&["pgp-cv25519.asc", "pgp-ring.asc"], pgp("pgp-hidden-message.asc"));
+    opens(&["pgp-rsa.asc"], pgp("pgp-two-message.asc"));
+    opens(&["pgp-p384.asc"], pgp("pgp-two-message.asc"));
+    opens(&["pgp-cv25519.asc"], pgp("pgp-uncompressed-message.asc"));
+    opens(&["pgp-cv25519.asc"], pgp("pgp-aes128-message.asc"));
+}
+
+#[test]
+fn a_pgp_message_that_inflates_is_refused() {
+    let error = refusal(&["pgp-cv25519.asc"], pgp("pgp-bomb-message.asc"));
+    assert_eq!(error.refusals[0].fault, KeyFault::Damaged("it holds more than a data key"));
+}
+
+#[test]
+fn a_changed_pgp_message_is_refused() {
+    let good = text("pgp-cv25519-message.asc");
+    let key = holding(&["pgp-cv25519.asc"]);
+    let (at, _) = good.char_indices().filter(|(_, c)| c.is_ascii_alphanumeric()).nth_back(80).expect("it is longer");
+    let mut changed = good.clone();
+    changed.replace_range(at..=at, if &good[at..=at] == "A" { "B" } else { "A" });
+    let entry = MasterKey::Pgp(PgpKey { fp: String::new(), enc: changed });
+    let error = unlock(&key, vec![entry]).expect_err("it was changed");
+    assert!(matches!(error.refusals[0].fault, KeyFault::Damaged(_)), "{error}");
+}
