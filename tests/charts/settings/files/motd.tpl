@@ -1,0 +1,1 @@
+{{ .Values.motd }} ({{ .Release.Namespace }})
