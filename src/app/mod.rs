@@ -12,6 +12,7 @@ mod catalogue;
 mod environment;
 mod error;
 mod expand;
+mod manifest;
 mod names;
 mod parameters;
 mod yaml;
@@ -19,6 +20,7 @@ mod yaml;
 pub use catalogue::{Known, PARAMETERS, Shape};
 pub use environment::Environment;
 pub use error::Error;
+pub use manifest::{Application, ManifestError, Source, Surroundings, override_files};
 pub use names::{ApiVersion, KubeVersion, Namespace, ReleaseName, WordError};
 pub use parameters::Parameters;
 pub use yaml::YamlError;
@@ -203,7 +205,8 @@ impl Request {
             (Refs::Plugin, Some((name, _))) if !environment::BUILD_VARIABLES.contains(&name) => {
                 return Err(Error::RefInPlugin { parameter, name: name.to_owned() });
             }
-            (Refs::Sources(known), Some((name, path))) if entry.starts_with('$') => {
+            (Refs::Sources(known), _) if entry.starts_with('$') => {
+                let (name, path) = entry[1..].split_once('/').unwrap_or((&entry[1..], ""));
                 if !known.contains(name) {
                     let known = known.iter().cloned().collect();
                     return Err(Error::RefUnknown { parameter, name: name.to_owned(), known });

@@ -62,6 +62,11 @@ impl Parameters {
             Value::Array(items) => items,
             _ => return Err(Error::ParametersNotAList),
         };
+        Self::from_items(items)
+    }
+
+    /// The items of the list, as Argo CD's JSON or a manifest has them.
+    pub(super) fn from_items(items: Vec<Value>) -> Result<Self, Error> {
         let mut parameters = Self::default();
         let mut seen = BTreeSet::new();
         for (index, item) in items.into_iter().enumerate() {
