@@ -19,6 +19,8 @@ pub type Branch<'a> = Vec<Entry<'a>>;
 pub enum Entry<'a> {
     /// A comment line without its marker, leading blank included.
     Comment(Text<'a>),
+    /// The same, but at the end of the line of the entry that follows; YAML only.
+    InlineComment(Text<'a>),
     /// A key with its value.
     Pair(Cow<'a, str>, Node<'a>),
 }
@@ -40,6 +42,8 @@ pub enum Node<'a> {
     Str(Text<'a>),
     /// A comment that stands among list items.
     Comment(Text<'a>),
+    /// The same, but at the end of the line of the item that follows; YAML only.
+    InlineComment(Text<'a>),
     /// A map.
     Map(Branch<'a>),
     /// A list.
