@@ -33,7 +33,7 @@ async fn as_plugin(variables: &Variables) -> Result<Vec<Plaintext>, Failure> {
     let request = app::Request::from_plugin(variables.text().map(|(name, value)| (name, value.to_owned())))
         .map_err(plugin::Error::App)?;
     let folder = std::env::current_dir().map_err(|cause| Failure::Read { file: ".".into(), cause })?;
-    let (root, app, above) = archive_root(&folder, request.environment.source_path());
+    let (root, app, above) = archive_root(&folder, request.environment.source_path().unwrap_or_default());
     let own = Source::open_trimmed(&root, &app, &above)?;
     let plugin = plugin(variables, variables.policy()?)?;
     let rendered = plugin

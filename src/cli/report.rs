@@ -71,7 +71,7 @@ pub(super) enum Failure {
     },
     /// `--extract` cannot be read.
     #[error("`--extract` is not a path")]
-    ExtractPath(#[source] sops::Error),
+    ExtractPath(#[source] sops::ExtractFault),
     /// stdout refused.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
@@ -107,7 +107,7 @@ impl Failure {
             Self::Manifest { cause, .. } => Some(cause.hint()),
             Self::Source(error) => error.hint(),
             Self::NoRepository { .. } => Some("name the check-out: `--repo DIR`".into()),
-            Self::Decrypt { cause, .. } => cause.hint(),
+            Self::Decrypt { cause, .. } => Some(cause.hint().to_owned()),
             Self::Unlock { cause, .. } => Some(cause.hint()),
             Self::ExtractPath(_) => Some("write it as `[\"key\"][0]`, in quotes for the shell".into()),
             Self::Setting(_)

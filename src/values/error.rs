@@ -58,10 +58,12 @@ pub enum Error {
         format: sops::Format,
     },
     /// Something in the decrypted file is still encrypted.
-    #[error("`{file}` holds a value that is still encrypted")]
+    #[error("`{file}` holds a value that is still encrypted: {at}")]
     StillEncrypted {
         /// Relative to the root of the source.
         file: RepoPath,
+        /// The keys that lead to it.
+        at: sops::KeyPath,
     },
     /// More values files than a run is given.
     #[error("more than {limit} values files")]
@@ -83,7 +85,7 @@ impl Error {
             Self::UnknownRef { name } => format!("name a check-out of that source: `--ref {name}=FOLDER`"),
             Self::Refused { cause, .. } => cause.hint(),
             Self::Unlock { cause, .. } => cause.hint(),
-            Self::Decrypt { cause, .. } => return cause.hint(),
+            Self::Decrypt { cause, .. } => cause.hint().to_owned(),
             Self::NotValues { .. } => "give it to a chart through `fileParameters`".into(),
             Self::StillEncrypted { .. } => "it was encrypted twice, or edited by hand; encrypt it anew from plaintext".into(),
             Self::TooMany { .. } => "merge some of them".into(),

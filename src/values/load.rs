@@ -95,8 +95,8 @@ impl Loader {
         debug!(file = %path, keys = unlocked.used.len(), "data key unwrapped");
         let decrypted = encrypted.decrypt(unlocked.data_key).map_err(decrypt_error)?;
         let content = decrypted.emit(format, None).map_err(decrypt_error)?;
-        if decrypted.is_still_encrypted() {
-            return Err(Error::StillEncrypted { file: path });
+        if let Some(at) = decrypted.still_encrypted() {
+            return Err(Error::StillEncrypted { file: path, at });
         }
         secrets.extend(decrypted.into_secrets());
         Ok(ValuesFile { name: path.to_string(), content })
