@@ -26,10 +26,8 @@ pub(super) async fn run(arguments: Decrypt, variables: &Variables) -> Result<Vec
     let failure = |cause| Failure::Decrypt { file: file.clone(), cause };
     let encrypted = sops::File::parse(input_format, &bytes).map_err(failure)?;
     let keyring = keyring::load(variables.places()?);
-    let unlocked = keyring
-        .unlock(encrypted.metadata())
-        .await
-        .map_err(|cause| Failure::Unlock { file: file.clone(), cause })?;
+    let unlocked =
+        keyring.unlock(encrypted.metadata()).await.map_err(|cause| Failure::Unlock { file: file.clone(), cause })?;
     let decrypted = encrypted.decrypt(unlocked.data_key).map_err(failure)?;
     let indent = indent.map(usize::from);
     let plaintext = match extract {

@@ -81,8 +81,12 @@ async fn in_terminal(manifest: &Path, arguments: &Generate, variables: &Variable
         revision: None,
         kube_version: (arguments.kube_version.as_deref().map(KubeVersion::parse).transpose())
             .map_err(|cause| option("--kube-version", cause))?,
-        api_versions: (arguments.api_versions.iter().map(|version| ApiVersion::parse(version)).collect::<Result<_, _>>())
-            .map_err(|cause| option("--api-versions", cause))?,
+        api_versions: (arguments
+            .api_versions
+            .iter()
+            .map(|version| ApiVersion::parse(version))
+            .collect::<Result<_, _>>())
+        .map_err(|cause| option("--api-versions", cause))?,
     };
     let plugin = plugin(variables, Policy::Open)?;
     let mut rendered = Vec::new();

@@ -122,7 +122,8 @@ impl Failure {
 
     /// The lines for stderr: the error, its causes indented below it, the way out.
     pub(super) fn render(&self, colour: bool) -> String {
-        let paint = |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.into() };
+        let paint =
+            |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.into() };
         let mut text = String::new();
         let mut lines = |lead: &str, message: &str| {
             for (index, line) in printable(message).lines().enumerate() {
@@ -150,7 +151,8 @@ fn printable(text: &str) -> String {
 
 /// Says where, not what about: a panic's message may hold a value.
 pub(super) fn panic_hook(info: &PanicHookInfo<'_>) {
-    let place = info.location().map_or_else(String::new, |location| format!(" at {}:{}", location.file(), location.line()));
+    let place =
+        info.location().map_or_else(String::new, |location| format!(" at {}:{}", location.file(), location.line()));
     let text = format!("error: this is a bug of argocd-sops {}{place}; please report it\n", env!("CARGO_PKG_VERSION"));
     let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -126,8 +126,10 @@ impl Variables {
     pub fn places(&self) -> Result<Places, Error> {
         let text = |name| self.text_of(name, "UTF-8 text").map(|value| value.map(str::to_owned));
         let order = self.text_of("SOPS_DECRYPTION_ORDER", "a list of key types")?;
-        let order_error =
-            |_| Error { name: "SOPS_DECRYPTION_ORDER", expected: "a list that names each key type once, like `age,pgp`" };
+        let order_error = |_| Error {
+            name: "SOPS_DECRYPTION_ORDER",
+            expected: "a list that names each key type once, like `age,pgp`",
+        };
         Ok(Places {
             mounts: self.get("ARGOCD_SOPS_KEYS").map(|list| split_paths(list)),
             age_key: text("SOPS_AGE_KEY")?.map(Plaintext::from),
@@ -203,11 +205,7 @@ mod tests {
             ("SOPS_DECRYPTION_ORDER", "age,age"),
         ] {
             let variables = variables(&[(name, value)]);
-            let errors = [
-                variables.timeout().err(),
-                variables.telemetry(Level::INFO).err(),
-                variables.places().err(),
-            ];
+            let errors = [variables.timeout().err(), variables.telemetry(Level::INFO).err(), variables.places().err()];
             let found: Vec<_> = errors.into_iter().flatten().collect();
             assert_eq!(found.len(), 1, "{name}={value}");
             assert_eq!(found[0].name, name);

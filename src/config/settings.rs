@@ -51,12 +51,7 @@ pub const SETTINGS: &[Setting] = &[
         default: "warn",
         help: "How much is logged to stderr. No level shows a secret.",
     },
-    Setting {
-        name: "ARGOCD_SOPS_LOG_FORMAT",
-        kind: "`text` or `json`",
-        default: "text",
-        help: "How log lines look.",
-    },
+    Setting { name: "ARGOCD_SOPS_LOG_FORMAT", kind: "`text` or `json`", default: "text", help: "How log lines look." },
     Setting {
         name: "ARGOCD_CMP_WORKDIR",
         kind: "folder",

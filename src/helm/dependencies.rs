@@ -73,10 +73,8 @@ impl Dependency {
 /// Copies the chart and its `file://` dependencies at their places, then runs `helm dependency build` there.
 pub(super) async fn build(helm: &Helm, source: &Source, deadline: Deadline) -> Result<Dependencies, Error> {
     let dependencies = read(source)?;
-    let scratch = tempfile::Builder::new()
-        .prefix("argocd-sops-")
-        .tempdir_in(&helm.options.scratch)
-        .map_err(Error::Io)?;
+    let scratch =
+        tempfile::Builder::new().prefix("argocd-sops-").tempdir_in(&helm.options.scratch).map_err(Error::Io)?;
     let tree = scratch.path().join("tree");
     source.copy(source.app(), &tree)?;
     let mut registrations = Vec::new();

@@ -87,9 +87,8 @@ impl Process {
             .kill_on_drop(true);
         let mappings = (FIRST_INPUT..).zip(inherited).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(|_| Error::Io(io::ErrorKind::InvalidInput.into()))?;
-        let child = command
-            .spawn()
-            .map_err(|cause| Error::Start { program: program.to_string_lossy().into_owned(), cause })?;
+        let child =
+            command.spawn().map_err(|cause| Error::Start { program: program.to_string_lossy().into_owned(), cause })?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         Ok(Self { child, group })
     }

@@ -157,9 +157,10 @@ impl Source {
             app: RepoPath::root().join(app).ok_or_else(|| outside(app))?,
             above: RepoPath::root().join(above).ok_or_else(|| outside(above))?,
         };
-        source.root.open_dir(source.app.as_os_path()).map_err(|cause| {
-            if is_escape(&cause) { outside(app) } else { not_a_folder(&app) }
-        })?;
+        source
+            .root
+            .open_dir(source.app.as_os_path())
+            .map_err(|cause| if is_escape(&cause) { outside(app) } else { not_a_folder(&app) })?;
         Ok(source)
     }
 
@@ -307,7 +308,8 @@ impl Source {
                 self.copy_folder(&path, target, depth + 1, entries)?;
             } else if metadata.is_file() {
                 let mut from = self.file(path.clone())?.file;
-                let mut to = fs::File::create(target.join(path.as_os_path())).map_err(|cause| io_error(&path, cause))?;
+                let mut to =
+                    fs::File::create(target.join(path.as_os_path())).map_err(|cause| io_error(&path, cause))?;
                 io::copy(&mut from, &mut to).map_err(|cause| io_error(&path, cause))?;
             }
         }
@@ -494,7 +496,12 @@ mod tests {
     fn globs_list_a_folder_before_its_sub_folders() {
         let (_keep, source) = tree();
         let found = |pattern| -> Vec<String> {
-            source.matches(&source.resolve(Base::Application, pattern).unwrap()).unwrap().iter().map(ToString::to_string).collect()
+            source
+                .matches(&source.resolve(Base::Application, pattern).unwrap())
+                .unwrap()
+                .iter()
+                .map(ToString::to_string)
+                .collect()
         };
         assert_eq!(found("env/**/values.yaml"), ["app/env/values.yaml", "app/env/qa/values.yaml"]);
         assert_eq!(found("*.yaml"), ["app/absolute.yaml", "app/out.yaml", "app/secrets.yaml", "app/values.yaml"]);

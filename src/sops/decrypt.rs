@@ -68,7 +68,7 @@ impl Walk {
         let mut comments = Comments::default();
         for entry in branch {
             match entry {
-                Entry::Comment(text) => {
+                Entry::Comment(text) | Entry::InlineComment(text) => {
                     self.rules.note(&mut comments, text.bytes());
                     self.comment(text, self.rules.comment_is_due(covered, &comments))?;
                 }
@@ -78,7 +78,7 @@ impl Walk {
                     self.aad.extend_from_slice(key.as_bytes());
                     self.aad.push(b':');
                     self.node(node, inner).map_err(|trace| trace.below(Step::Key(key.to_string())))?;
-                    if matches!(node, Node::Comment(_)) {
+                    if matches!(node, Node::Comment(_) | Node::InlineComment(_)) {
                         return Err(Trace::from(ValueFault::Misplaced("comment")).below(Step::Key(key.to_string())));
                     }
                     self.aad.truncate(outside);
@@ -92,7 +92,7 @@ impl Walk {
     fn list(&mut self, items: &mut [Node<'_>], covered: Covered) -> Result<(), Trace> {
         let mut comments = Comments::default();
         for (index, item) in items.iter_mut().enumerate() {
-            if let Node::Comment(text) = item {
+            if let Node::Comment(text) | Node::InlineComment(text) = item {
                 self.rules.note(&mut comments, text.bytes());
                 let due = self.rules.comment_is_due(covered, &comments);
                 self.listed_comment(item, due).map_err(|fault| Trace::from(fault).below(Step::Index(index)))?;
@@ -145,7 +145,7 @@ impl Walk {
     /// A plain comment among list items. Decrypted, it becomes an item of whatever type it has, as in sops: an empty one
     /// becomes an empty string.
     fn listed_comment(&mut self, item: &mut Node<'_>, due: bool) -> Result<(), ValueFault> {
-        let Node::Comment(text) = &*item else { return Ok(()) };
+        let (Node::Comment(text) | Node::InlineComment(text)) = &*item else { return Ok(()) };
         if due && let Ok(opened) = self.cipher.open(text.bytes(), self.comment_aad()) {
             *item = self.keep(opened);
             self.mac.add(item)?;
@@ -178,7 +178,7 @@ fn kind(node: &Node<'_>) -> &'static str {
         Node::Int(_) | Node::Float(_) => "a number",
         Node::Time(_) => "a timestamp",
         Node::Str(_) => "plain text",
-        Node::Comment(_) => "a comment",
+        Node::Comment(_) | Node::InlineComment(_) => "a comment",
         Node::Map(_) => "a map",
         Node::List(_) => "a list",
     }

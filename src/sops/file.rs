@@ -165,7 +165,7 @@ pub(super) fn holds_metadata(branch: &Branch<'_>) -> bool {
 fn take_secrets_of_branch(branch: &mut Branch<'_>, secrets: &mut Vec<Plaintext>) {
     for entry in branch {
         match entry {
-            Entry::Comment(text) => take_secret(text, secrets),
+            Entry::Comment(text) | Entry::InlineComment(text) => take_secret(text, secrets),
             Entry::Pair(_, node) => take_secrets_of_node(node, secrets),
         }
     }
@@ -173,7 +173,7 @@ fn take_secrets_of_branch(branch: &mut Branch<'_>, secrets: &mut Vec<Plaintext>)
 
 fn take_secrets_of_node(node: &mut Node<'_>, secrets: &mut Vec<Plaintext>) {
     match node {
-        Node::Str(text) | Node::Comment(text) => take_secret(text, secrets),
+        Node::Str(text) | Node::Comment(text) | Node::InlineComment(text) => take_secret(text, secrets),
         Node::Map(branch) => take_secrets_of_branch(branch, secrets),
         Node::List(items) => items.iter_mut().for_each(|item| take_secrets_of_node(item, secrets)),
         Node::Null | Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Time(_) => {}

@@ -48,7 +48,7 @@ impl Mac {
             Node::Bool(value) => scratch.extend_from_slice(if *value { b"True" } else { b"False" }),
             Node::Time(time) if time.is_rfc3339() => time.write_nano(scratch),
             Node::Time(_) => return Err(ValueFault::TimeOffset),
-            Node::Null | Node::Comment(_) | Node::Map(_) | Node::List(_) => return Ok(()),
+            Node::Null | Node::Comment(_) | Node::InlineComment(_) | Node::Map(_) | Node::List(_) => return Ok(()),
         }
         self.hash.update(&*scratch);
         Ok(())

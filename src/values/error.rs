@@ -80,14 +80,17 @@ impl Error {
         Some(match self {
             Self::Source(error) => return error.hint(),
             Self::NoMatch { .. } => {
-                "globs are relative to the application's folder; set `ignoreMissingValueFiles` if there may be none".into()
+                "globs are relative to the application's folder; set `ignoreMissingValueFiles` if there may be none"
+                    .into()
             }
             Self::UnknownRef { name } => format!("name a check-out of that source: `--ref {name}=FOLDER`"),
             Self::Refused { cause, .. } => cause.hint(),
             Self::Unlock { cause, .. } => cause.hint(),
             Self::Decrypt { cause, .. } => cause.hint().to_owned(),
             Self::NotValues { .. } => "give it to a chart through `fileParameters`".into(),
-            Self::StillEncrypted { .. } => "it was encrypted twice, or edited by hand; encrypt it anew from plaintext".into(),
+            Self::StillEncrypted { .. } => {
+                "it was encrypted twice, or edited by hand; encrypt it anew from plaintext".into()
+            }
             Self::TooMany { .. } => "merge some of them".into(),
         })
     }

@@ -26,7 +26,7 @@ impl<'t, 'a> Fields<'t, 'a> {
         let pairs = || {
             self.map.into_iter().flatten().rev().filter_map(|entry| match entry {
                 Entry::Pair(key, node) => Some((key, node)),
-                Entry::Comment(_) => None,
+                Entry::Comment(_) | Entry::InlineComment(_) => None,
             })
         };
         pairs()
@@ -73,11 +73,15 @@ impl<'t, 'a> Fields<'t, 'a> {
         let not_a_map = || self.fault(name, "is not a list of maps");
         match self.node(name) {
             None | Some(Node::Null) => Ok(Vec::new()),
-            Some(Node::Map(map)) if map.iter().all(|entry| matches!(entry, Entry::Comment(_))) => Ok(Vec::new()),
+            Some(Node::Map(map))
+                if map.iter().all(|entry| matches!(entry, Entry::Comment(_) | Entry::InlineComment(_))) =>
+            {
+                Ok(Vec::new())
+            }
             Some(Node::Map(map)) => Ok(vec![Fields { map: Some(map), place: self.place_of(name) }]),
             Some(Node::List(items)) => items
                 .iter()
-                .filter(|item| !matches!(item, Node::Comment(_)))
+                .filter(|item| !matches!(item, Node::Comment(_) | Node::InlineComment(_)))
                 .enumerate()
                 .map(|(index, item)| {
                     let place = format!("{}[{index}]", self.place_of(name));
@@ -99,7 +103,7 @@ impl<'t, 'a> Fields<'t, 'a> {
             Some(Node::Map(map)) => vec![map],
             Some(Node::List(items)) => items
                 .iter()
-                .filter(|item| !matches!(item, Node::Comment(_)))
+                .filter(|item| !matches!(item, Node::Comment(_) | Node::InlineComment(_)))
                 .map(|item| match item {
                     Node::Map(map) => Ok(map),
                     _ => Err(self.fault(name, "is not a map of texts")),
@@ -135,7 +139,9 @@ impl<'t, 'a> Fields<'t, 'a> {
                 Ok(String::from_utf8(out).expect("a printed number is ASCII"))
             }
             Node::Time(_) => Err(self.fault(name, "is a timestamp: it must be quoted")),
-            Node::Comment(_) | Node::Map(_) | Node::List(_) => Err(self.fault(name, "is not text")),
+            Node::Comment(_) | Node::InlineComment(_) | Node::Map(_) | Node::List(_) => {
+                Err(self.fault(name, "is not text"))
+            }
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn parse(input: &[u8]) -> Result<Tree<'_>, Error> {
 pub(crate) fn emit(tree: &Tree<'_>, out: &mut Vec<u8>) -> Result<(), EmitFault> {
     for entry in tree.branches.first().into_iter().flatten() {
         match entry {
-            Entry::Comment(text) => {
+            Entry::Comment(text) | Entry::InlineComment(text) => {
                 out.push(b'#');
                 out.extend_from_slice(text.bytes());
             }

@@ -327,7 +327,7 @@ impl Printer<'_> {
         let mut first = true;
         self.out.push(b'[');
         for (index, item) in items.iter().enumerate() {
-            if matches!(item, Node::Comment(_)) {
+            if matches!(item, Node::Comment(_) | Node::InlineComment(_)) {
                 continue;
             }
             self.steps.push(Step::Index(index));
@@ -355,7 +355,7 @@ impl Printer<'_> {
                 time.write_nano(self.out);
                 self.out.push(b'"');
             }
-            Node::Str(text) | Node::Comment(text) => self.string(text.bytes()),
+            Node::Str(text) | Node::Comment(text) | Node::InlineComment(text) => self.string(text.bytes()),
             Node::Map(branch) => return self.map(branch),
             Node::List(items) => return self.list(items),
         }

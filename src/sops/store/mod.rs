@@ -165,7 +165,7 @@ pub(crate) fn write_scalar(out: &mut Vec<u8>, node: &Node<'_>) {
             }
         }
         Node::Time(time) => time.write_seconds(out),
-        Node::Str(text) | Node::Comment(text) => out.extend_from_slice(text.bytes()),
+        Node::Str(text) | Node::Comment(text) | Node::InlineComment(text) => out.extend_from_slice(text.bytes()),
         Node::Map(_) | Node::List(_) => {}
     }
 }

@@ -309,7 +309,7 @@ mod tests {
             let Entry::Pair(section, Node::Map(keys)) = entry else { panic!("a section") };
             for key in keys {
                 lines.push(match key {
-                    Entry::Comment(comment) => format!("{section}/;{}", text(comment)),
+                    Entry::Comment(comment) | Entry::InlineComment(comment) => format!("{section}/;{}", text(comment)),
                     Entry::Pair(key, Node::Str(value)) => format!("{section}/{key}={}", text(value)),
                     Entry::Pair(..) => panic!("a string"),
                 });

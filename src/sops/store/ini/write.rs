@@ -11,7 +11,7 @@ pub(crate) fn emit(tree: &Tree<'_>, out: &mut Vec<u8>) -> Result<(), EmitFault> 
     let sections = tree.branches.iter().enumerate().flat_map(|(document, branch)| {
         branch.iter().filter_map(move |entry| match entry {
             Entry::Pair(name, node) => Some((document, name.as_ref(), node)),
-            Entry::Comment(_) => None,
+            Entry::Comment(_) | Entry::InlineComment(_) => None,
         })
     });
     let mut sections = sections.enumerate().peekable();
@@ -49,14 +49,14 @@ impl<'t, 'a> Section<'t, 'a> {
             return Err(EmitFault::EmptyName(path));
         }
         let (comment, rest) = match branch.as_slice() {
-            [Entry::Comment(text), rest @ ..] => (Some(text.bytes()), rest),
+            [Entry::Comment(text) | Entry::InlineComment(text), rest @ ..] => (Some(text.bytes()), rest),
             rest => (None, rest),
         };
         let mut section = Self { name, path, comment, keys: Vec::new() };
         let mut last = None;
         for entry in rest {
             match entry {
-                Entry::Comment(text) => {
+                Entry::Comment(text) | Entry::InlineComment(text) => {
                     if let Some(at) = last {
                         let key: &mut Key<'_, '_> = &mut section.keys[at];
                         key.comment = Some(text.bytes());
