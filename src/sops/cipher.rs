@@ -175,8 +175,3 @@ fn read(kind: &[u8], mut text: Zeroizing<Vec<u8>>) -> Result<Opened, ValueFault>
     };
     Ok(Opened::Other(node, Plaintext::new(std::mem::take(&mut *text))))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-}

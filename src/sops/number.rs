@@ -230,12 +230,12 @@ fn scale(mantissa: u64, dropped: bool, power: i64) -> Option<f64> {
         return None;
     }
     let normal = exponent >= -1022;
-    let shift = if normal { 11 } else { 11 + (-1022 - exponent) };
+    let shift = if normal { 11 } else { u32::try_from(11 + (-1022 - exponent)).unwrap_or(u32::MAX) };
     if shift > 64 {
         return Some(0.0);
     }
     let wide = u128::from(mantissa) << 64;
-    let kept = u64::try_from(wide >> (64 + shift)).expect("at most 53 bits remain");
+    let kept = u64::try_from(wide.checked_shr(64 + shift).unwrap_or(0)).expect("at most 53 bits remain");
     let rest = wide << (64 - shift); // the cut bits, left-aligned
     let half = 1_u128 << 127;
     let up = rest > half || (rest == half && (dropped || kept & 1 == 1));
