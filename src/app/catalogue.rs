@@ -27,7 +27,7 @@ impl Shape {
 
 /// One parameter of `spec.source.plugin.parameters`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub struct Parameter {
     /// Its name; where `spec.source.helm` has the same thing, its name there.
     pub name: &'static str,
     /// How it is given.
@@ -38,7 +38,7 @@ pub struct Known {
     pub tooltip: &'static str,
 }
 
-impl Known {
+impl Parameter {
     /// The parameter of this name.
     pub(super) fn find(name: &str) -> Result<&'static Self, Error> {
         PARAMETERS.iter().find(|known| known.name == name).ok_or_else(|| Error::ParameterUnknown {
@@ -63,12 +63,12 @@ pub(super) fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> 
         .map(|(_, known)| known)
 }
 
-const fn known(name: &'static str, shape: Shape, title: &'static str, tooltip: &'static str) -> Known {
-    Known { name, shape, title, tooltip }
+const fn known(name: &'static str, shape: Shape, title: &'static str, tooltip: &'static str) -> Parameter {
+    Parameter { name, shape, title, tooltip }
 }
 
 /// All parameters, in the order in which people should read them.
-pub const PARAMETERS: [Known; 19] = [
+pub const PARAMETERS: [Parameter; 19] = [
     known(
         "valueFiles",
         Shape::Array,

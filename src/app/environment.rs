@@ -29,7 +29,7 @@ const PARAMETERS: &str = "ARGOCD_APP_PARAMETERS";
 
 /// The longest single variable that is read, in bytes. An Application cannot be larger than what etcd keeps (1.5 MiB),
 /// but `.argocd-source.yaml` can, and a cluster may have thousands of API versions.
-const MAX_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// What Argo CD says about an Application and its cluster. Everything else in an environment is left alone.
 ///
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn absurd_variables_are_refused() {
         let error = Environment::from_pairs([("KUBE_VERSION", "1".repeat(MAX_BYTES + 1))]).expect_err("too long");
-        assert_eq!(error.to_string(), "`KUBE_VERSION` is 8388609 bytes long, more than 8388608");
+        assert_eq!(error.to_string(), "`KUBE_VERSION` is 4194305 bytes long, more than 4194304");
         let error = Environment::from_pairs([("ARGOCD_APP_NAME", "a\0")]).expect_err("NUL");
         assert_eq!(error.to_string(), "`ARGOCD_APP_NAME` holds a NUL byte");
     }

@@ -161,7 +161,7 @@ pub enum Error {
         name: String,
     },
     /// `$ref/path` in an Application of several sources, of which none has that `ref`.
-    #[error("`${name}/...` in `{parameter}` points at a source that is not there")]
+    #[error("`${name}` in `{parameter}` points at a source that is not there")]
     RefUnknown {
         /// The parameter.
         parameter: &'static str,

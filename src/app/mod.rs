@@ -17,7 +17,7 @@ mod names;
 mod parameters;
 mod yaml;
 
-pub use catalogue::{Known, PARAMETERS, Shape};
+pub use catalogue::{PARAMETERS, Parameter, Shape};
 pub use environment::Environment;
 pub use error::Error;
 pub use manifest::{Application, ManifestError, Source, Surroundings, override_files};
@@ -209,7 +209,8 @@ impl Request {
                 let (name, path) = entry[1..].split_once('/').unwrap_or((&entry[1..], ""));
                 if !known.contains(name) {
                     let known = known.iter().cloned().collect();
-                    return Err(Error::RefUnknown { parameter, name: name.to_owned(), known });
+                    let name = name.chars().take(100).collect();
+                    return Err(Error::RefUnknown { parameter, name, known });
                 }
                 let file = FilePath::parse(&format!("/{}", self.environment.expand(path)));
                 let reference = file.map(|file| Reference::Ref { name: name.to_owned(), file });

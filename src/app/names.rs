@@ -4,7 +4,7 @@
 //! a flag, so these types refuse a leading `-`, and control characters with it. Whether helm likes the word is helm's
 //! to say: its own message names the rule, and the rules differ between its versions.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// Why a word is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +69,14 @@ macro_rules! word {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = WordError;
+
+            fn from_str(text: &str) -> Result<Self, WordError> {
+                Self::parse(text)
             }
         }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{ApiVersion, Error, Known, KubeVersion, Namespace, ReleaseName, Shape, WordError, yaml};
+use super::{ApiVersion, Error, KubeVersion, Namespace, Parameter, ReleaseName, Shape, WordError, yaml};
 
 /// What an Application asks of helm. The same for `plugin.parameters` and for a native `helm` section, so that both go
 /// through one [`plan`](super::plan).
@@ -71,7 +71,7 @@ impl Parameters {
         let mut seen = BTreeSet::new();
         for (index, item) in items.into_iter().enumerate() {
             let item = Item::read(item).ok_or(Error::ParameterItem { index })?;
-            let known = Known::find(&item.name)?;
+            let known = Parameter::find(&item.name)?;
             if !seen.insert(known.name) {
                 return Err(Error::ParameterTwice { name: known.name });
             }
@@ -80,7 +80,7 @@ impl Parameters {
         Ok(parameters)
     }
 
-    fn apply(&mut self, known: &Known, item: Item) -> Result<(), Error> {
+    fn apply(&mut self, known: &Parameter, item: Item) -> Result<(), Error> {
         let name = known.name;
         match name {
             "valueFiles" => self.value_files = item.array(known)?,
@@ -177,12 +177,12 @@ impl Item {
         Some(item)
     }
 
-    fn string(self, known: &Known) -> Result<String, Error> {
+    fn string(self, known: &Parameter) -> Result<String, Error> {
         self.check(known)?;
         self.string.ok_or(Error::ParameterShape { name: known.name, expected: known.shape })
     }
 
-    fn array(self, known: &Known) -> Result<Vec<String>, Error> {
+    fn array(self, known: &Parameter) -> Result<Vec<String>, Error> {
         self.check(known)?;
         match (self.array, self.string) {
             (Some(items), _) if !items.is_empty() => Ok(items),
@@ -192,13 +192,13 @@ impl Item {
         }
     }
 
-    fn map(self, known: &Known) -> Result<BTreeMap<String, String>, Error> {
+    fn map(self, known: &Parameter) -> Result<BTreeMap<String, String>, Error> {
         self.check(known)?;
         self.map.ok_or(Error::ParameterShape { name: known.name, expected: known.shape })
     }
 
     /// Whether only shapes that fit are filled, and no text has a NUL byte, which no argument can hold.
-    fn check(&self, known: &Known) -> Result<(), Error> {
+    fn check(&self, known: &Parameter) -> Result<(), Error> {
         let string = self.string.as_ref().is_some_and(|text| !text.is_empty());
         let array = self.array.as_ref().is_some_and(|items| !items.is_empty());
         let map = self.map.as_ref().is_some_and(|entries| !entries.is_empty());
@@ -228,7 +228,10 @@ fn string(value: Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::app::PARAMETERS;
 
     fn read(text: &str) -> Parameters {
         Parameters::from_json(text).expect("good parameters")
@@ -402,6 +405,29 @@ mod tests {
     #[test]
     fn a_helm_version_that_argo_cd_refuses_is_refused() {
         refuses(r#"[{"name":"version","string":"v2"}]"#, "the parameter `version` names no helm that is supported");
+    }
+
+    proptest! {
+        #[test]
+        fn no_json_makes_the_reader_panic_or_lets_a_flag_through(
+            name in prop::sample::select(PARAMETERS.map(|parameter| parameter.name).to_vec()),
+            shape in prop::sample::select(vec!["string", "array", "map"]),
+            value in prop::sample::select(vec![r#""-x""#, r#"["-x"]"#, r#"{"-x":"-x"}"#, "null", "1", "[]", "{}"]),
+        ) {
+            let text = format!(r#"[{{"name":"{name}","{shape}":{value}}}]"#);
+            if let Ok(parameters) = Parameters::from_json(&text) {
+                let release = parameters.release_name.iter().map(ReleaseName::as_str);
+                let namespace = parameters.namespace.iter().map(Namespace::as_str);
+                let versions = parameters.api_versions.iter().map(ApiVersion::as_str);
+                let kube = parameters.kube_version.iter().map(KubeVersion::as_str);
+                prop_assert!(release.chain(namespace).chain(versions).chain(kube).all(|word| !word.starts_with('-')));
+            }
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in r#"[\[\]{}",:a-c\\0-9]{0,40}"#) {
+            let _ = Parameters::from_json(&text);
+        }
     }
 
     #[test]

@@ -205,7 +205,7 @@ fn a_native_source_reads_a_leading_name_as_variable_or_as_source() {
     assert_eq!(error.to_string(), "`secrets://$values/...` in `valueFiles` cannot point at another source");
     assert_eq!(error.hint(), "write `$values/...` without the scheme: an encrypted file is known by its content");
     let error = plan_with(sources, "$other/x.yaml").expect_err("must be refused");
-    assert_eq!(error.to_string(), "`$other/...` in `valueFiles` points at a source that is not there");
+    assert_eq!(error.to_string(), "`$other` in `valueFiles` points at a source that is not there");
     assert_eq!(error.hint(), "use one of `$values`");
     let error = plan_with(Refs::Sources(BTreeSet::new()), "$other/x.yaml").expect_err("must be refused");
     assert_eq!(error.hint(), "give one of the Application's sources a `ref` of this name");

@@ -3,9 +3,13 @@
 //! Argo CD reads Applications and overrides with a YAML 1.1 reader (`sigs.k8s.io/yaml`), for which `yes` is true and
 //! `0755` is 493. `valuesObject` reaches charts that way, so this reader answers alike.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{Chain, Read},
+    panic::{self, AssertUnwindSafe},
+};
 
-use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
+use libyaml_safer::{Encoding, Event, EventData, Mark, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
 
 /// Why a text is not the YAML that was wanted. It holds positions, and nothing of the text.
@@ -74,9 +78,22 @@ pub(super) fn check_values(text: &str) -> Result<(), YamlError> {
     }
 }
 
+/// Reads the first document and nothing behind it; `null` if it has no content.
+pub(super) fn first_document(text: &str) -> Result<Value, YamlError> {
+    let mut loader = Loader::new(text)?;
+    loop {
+        let event = loader.events.next()?;
+        match event.data {
+            EventData::StreamStart { .. } | EventData::DocumentStart { .. } => {}
+            EventData::DocumentEnd { .. } | EventData::StreamEnd => return Ok(Value::Null),
+            _ => return loader.node(event),
+        }
+    }
+}
+
 /// Reads all documents. Documents without content are left out.
 pub(super) fn documents(text: &str) -> Result<Vec<Value>, YamlError> {
-    let mut loader = Loader { events: Events::new(text)?, anchors: BTreeMap::new(), budget: MAX_BYTES, depth: 0 };
+    let mut loader = Loader::new(text)?;
     let mut documents = Vec::new();
     loop {
         let event = loader.events.next()?;
@@ -90,23 +107,45 @@ pub(super) fn documents(text: &str) -> Result<Vec<Value>, YamlError> {
     }
 }
 
-struct Events<'a>(Parser<&'a [u8]>);
+/// The events of libyaml-safer 0.3, without three ways in which it panics: a block scalar and a backslash at the very
+/// end (both gone where a line break ends the text), and a tag that touches a comma, as in `[!t,]`.
+struct Events<'a> {
+    parser: Parser<Chain<&'a [u8], &'static [u8]>>,
+    /// Where the line break stands that the text did not have.
+    added: Option<u64>,
+    /// Where the last event ended.
+    last: Mark,
+}
 
 impl<'a> Events<'a> {
     fn new(text: &'a str) -> Result<Self, YamlError> {
         if text.len() > MAX_BYTES {
             return Err(YamlError::TooLarge);
         }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        // A last line of spaces has no content, and a line break behind it would give it some.
+        let trimmed = text.trim_end_matches(' ');
+        let text = if trimmed.is_empty() || trimmed.ends_with('\n') { trimmed } else { text };
+        let added = (!text.is_empty() && !text.ends_with(['\n', '\r'])).then_some(text.len() as u64);
+        let end: &'static [u8] = if added.is_some() { b"\n" } else { b"" };
         let mut parser = Parser::new();
-        parser.set_input(text.as_bytes());
-        Ok(Self(parser))
+        parser.set_encoding(Encoding::Utf8);
+        parser.set_input(text.as_bytes().chain(end));
+        Ok(Self { parser, added, last: Mark::default() })
     }
 
     fn next(&mut self) -> Result<Event, YamlError> {
-        self.0.parse().map_err(|error| match error.problem_mark() {
-            Some(mark) => YamlError::Syntax { line: mark.line + 1, column: mark.column + 1 },
-            None => YamlError::Character,
-        })
+        // A parser that panicked is not asked again: every error ends the reading.
+        let parsed = panic::catch_unwind(AssertUnwindSafe(|| self.parser.parse())).map_err(|_| syntax(self.last))?;
+        let mut event = parsed.map_err(|error| error.problem_mark().map_or(YamlError::Character, syntax))?;
+        self.last = event.end_mark;
+        if let EventData::Scalar { value, style: ScalarStyle::Literal | ScalarStyle::Folded, .. } = &mut event.data
+            && self.added.is_some_and(|at| at < event.end_mark.index)
+            && value.ends_with('\n')
+        {
+            value.pop();
+        }
+        Ok(event)
     }
 }
 
@@ -117,7 +156,11 @@ struct Loader<'a> {
     depth: usize,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    fn new(text: &'a str) -> Result<Self, YamlError> {
+        Ok(Self { events: Events::new(text)?, anchors: BTreeMap::new(), budget: MAX_BYTES, depth: 0 })
+    }
+
     fn node(&mut self, event: Event) -> Result<Value, YamlError> {
         let mark = event.start_mark;
         let (anchor, value) = match event.data {
@@ -359,6 +402,11 @@ mod tests {
             ("a: !!str 1", json!({"a": "1"})),
             ("a: !own 1", json!({"a": "1"})),
             ("a: |\n  x\n", json!({"a": "x\n"})),
+            ("\u{feff}---\na: b", json!({"a": "b"})),
+            ("a: |\n  x", json!({"a": "x"})),
+            ("a: >\n  x", json!({"a": "x"})),
+            ("a: |+\n  x\n\n", json!({"a": "x\n\n"})),
+            ("a: |\n  x\n  ", json!({"a": "x\n"})),
             ("1: a\ntrue: b", json!({"1": "a", "true": "b"})),
             ("a: 1\na: 2", json!({"a": 2})),
         ] {
@@ -377,6 +425,8 @@ mod tests {
     fn documents_without_content_do_not_count() {
         assert_eq!(documents("---\n# nothing\n---\na: 1\n---\n"), Ok(vec![json!({"a": 1})]));
         assert_eq!(documents(""), Ok(vec![]));
+        assert_eq!(first_document("---\n---\na: 1"), Ok(Value::Null));
+        assert_eq!(first_document("a: 1\n---\n["), Ok(json!({"a": 1})), "nothing behind it is read");
     }
 
     #[test]
@@ -386,6 +436,8 @@ mod tests {
         refuses("a: .inf", "holds YAML at line 1 column 4 that has no form in JSON");
         refuses("[a]: b", "holds YAML at line 1 column 1 that has no form in JSON");
         refuses("a: !!int x", "holds YAML at line 1 column 4 that has no form in JSON");
+        refuses("a: [!t,]", "is not valid YAML at line 1 column 5");
+        refuses("a: \"b\\", "is not valid YAML at line 2 column 1");
         refuses("a: \u{1}", "is not valid YAML: it holds a character that YAML forbids");
     }
 
@@ -415,7 +467,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_the_reader_panic(text in "[ a0:\\-\\[\\]{}&*!|>'\"#%\n,?.~<]{0,60}") {
+        fn no_text_makes_the_reader_panic(text in "[ a0:\\-\\[\\]{}&*!|>'\"#%\n\r\\\\,?.~<x]{0,60}") {
             let _ = documents(&text);
             let _ = check_values(&text);
         }

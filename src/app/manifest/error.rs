@@ -99,19 +99,11 @@ pub enum ManifestError {
     },
     /// An override file that is no patch.
     #[error("`{file}` {cause}")]
-    OverrideYaml {
+    Override {
         /// Its name.
         file: String,
         /// What is wrong with it, and where.
         cause: YamlError,
-    },
-    /// An override file with several documents.
-    #[error("`{file}` holds {count} documents")]
-    OverrideDocuments {
-        /// Its name.
-        file: String,
-        /// How many.
-        count: usize,
     },
 }
 
@@ -145,7 +137,7 @@ impl ManifestError {
             Self::OnlyRefs => "add a source with a `path`".to_owned(),
             Self::PluginName { place, expected, .. } => format!("set `{place}` to `{expected}`"),
             Self::Parameters { cause, .. } => cause.hint(),
-            Self::OverrideYaml { file, .. } | Self::OverrideDocuments { file, .. } => {
+            Self::Override { file, .. } => {
                 format!("write the fields of `spec.source` to change into `{file}`, or remove it")
             }
         }

@@ -1,6 +1,6 @@
 //! An Application manifest, as people write it, becomes requests as Argo CD would have made them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -26,6 +26,8 @@ pub struct Application {
     pub project: String,
     /// `spec.destination.namespace`
     pub destination_namespace: String,
+    /// The sources that others may refer to: `ref` and repository, as written (a URL may hold credentials).
+    pub refs: BTreeMap<String, String>,
     /// The sources to render, in order; sources that are only a `ref` for others are left out.
     pub sources: Vec<Source>,
 }
@@ -37,6 +39,8 @@ pub struct Source {
     pub place: String,
     /// `path`, as written: the application's directory in the repository.
     pub path: String,
+    /// `repoURL`, as written (it may hold credentials).
+    pub repo_url: String,
     fields: Map<String, Value>,
     refs: Refs,
 }
@@ -80,12 +84,14 @@ impl Application {
         if name.contains('/') || name.starts_with(['-', '.']) || name.contains(char::is_control) {
             return Err(ManifestError::Field { place: "metadata.name".to_owned(), expected: "a Kubernetes name" });
         }
+        let (sources, refs) = sources(&mut spec)?;
         Ok(Self {
             name,
             namespace: metadata.string("namespace")?,
             project: spec.string("project")?.unwrap_or_else(|| "default".to_owned()),
             destination_namespace: destination.string("namespace")?.unwrap_or_default(),
-            sources: sources(&mut spec)?,
+            refs,
+            sources,
         })
     }
 
@@ -114,7 +120,7 @@ impl Application {
             ("ARGOCD_APP_REVISION", revision.to_owned()),
             ("ARGOCD_APP_REVISION_SHORT", short(7)),
             ("ARGOCD_APP_REVISION_SHORT_8", short(8)),
-            ("ARGOCD_APP_SOURCE_REPO_URL", fields.string("repoURL")?.unwrap_or_default()),
+            ("ARGOCD_APP_SOURCE_REPO_URL", source.repo_url.clone()),
             ("ARGOCD_APP_SOURCE_PATH", source.path.clone()),
             ("ARGOCD_APP_SOURCE_TARGET_REVISION", fields.string("targetRevision")?.unwrap_or_default()),
             ("KUBE_VERSION", surroundings.kube_version.as_ref().map(ToString::to_string).unwrap_or_default()),
@@ -193,7 +199,7 @@ impl Source {
 }
 
 /// `spec.sources` if there are any, else `spec.source`.
-fn sources(spec: &mut Fields) -> Result<Vec<Source>, ManifestError> {
+fn sources(spec: &mut Fields) -> Result<(Vec<Source>, BTreeMap<String, String>), ManifestError> {
     if spec.take("sourceHydrator").is_some() {
         return Err(ManifestError::Hydrator);
     }
@@ -205,35 +211,35 @@ fn sources(spec: &mut Fields) -> Result<Vec<Source>, ManifestError> {
         several.into_iter().enumerate().map(|(index, source)| (format!("spec.sources[{index}]"), source)).collect()
     };
     let multi = listed.first().is_some_and(|(place, _)| place != "spec.source");
-    let mut refs = BTreeSet::new();
+    let mut refs = BTreeMap::new();
     let mut sources = Vec::new();
     for (place, value) in listed {
         let mut fields = Fields::new(place.clone(), value.clone())?;
         let (path, chart) = (fields.string("path")?, fields.take("chart"));
-        let oci = fields.string("repoURL")?.is_some_and(|url| url.starts_with("oci://"));
+        let repo_url = fields.string("repoURL")?.unwrap_or_default();
         let name = if multi { fields.string("ref")? } else { None };
         if let Some(name) = &name {
             let fits = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-            if !fits || !refs.insert(name.clone()) {
+            if !fits || refs.insert(name.clone(), repo_url.clone()).is_some() {
                 let expected = "its own name of letters, digits, `_` and `-`";
                 return Err(ManifestError::Field { place: format!("{place}.ref"), expected });
             }
         }
-        if path.is_none() && chart.is_none() && !oci && name.is_some() {
+        if path.is_none() && chart.is_none() && !repo_url.starts_with("oci://") && name.is_some() {
             continue;
         }
         let Value::Object(fields) = value else { continue };
-        sources.push(Source { place, path: path.unwrap_or_default(), fields, refs: Refs::Variables });
+        sources.push(Source { place, path: path.unwrap_or_default(), repo_url, fields, refs: Refs::Variables });
     }
     if sources.is_empty() {
         return Err(ManifestError::OnlyRefs);
     }
     if multi {
         for source in &mut sources {
-            source.refs = Refs::Sources(refs.clone());
+            source.refs = Refs::Sources(refs.keys().cloned().collect());
         }
     }
-    Ok(sources)
+    Ok((sources, refs))
 }
 
 fn empty() -> Value {

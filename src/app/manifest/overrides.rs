@@ -16,15 +16,12 @@ pub fn override_files(application: &str) -> [String; 2] {
     [".argocd-source.yaml".to_owned(), format!(".argocd-source-{application}.yaml")]
 }
 
-/// Applies one file to a source as a JSON merge patch (RFC 7396): `null` removes, lists are replaced as a whole.
+/// Applies one file to a source as a JSON merge patch (RFC 7396): `null` removes, lists are replaced as a whole. Like
+/// Argo CD, it reads the first document only.
 pub(super) fn apply(source: &mut Map<String, Value>, file: &str, text: &str) -> Result<(), ManifestError> {
-    let wrong = |cause| ManifestError::OverrideYaml { file: file.to_owned(), cause };
-    // Argo CD reads one document; `---` and more would be passed over there.
-    let mut documents = yaml::documents(text).map_err(wrong)?;
-    let patch = match (documents.len(), documents.pop()) {
-        (1, Some(Value::Object(patch))) => patch,
-        (0 | 1, _) => return Err(wrong(yaml::YamlError::NotAMapping)),
-        (count, _) => return Err(ManifestError::OverrideDocuments { file: file.to_owned(), count }),
+    let wrong = |cause| ManifestError::Override { file: file.to_owned(), cause };
+    let Value::Object(patch) = yaml::first_document(text).map_err(wrong)? else {
+        return Err(wrong(yaml::YamlError::NotAMapping));
     };
     let kept = PROTECTED.map(|name| source.get(name).cloned());
     merge(source, patch);
@@ -37,26 +34,34 @@ pub(super) fn apply(source: &mut Map<String, Value>, file: &str, text: &str) -> 
     Ok(())
 }
 
-/// RFC 7396. Recursion ends, since the YAML reader limits depth.
+/// RFC 7396, with one addition of the library that Argo CD uses (evanphx/json-patch 5.9): a list that does not replace a
+/// mapping loses the nulls of the mappings in it. Recursion ends, since the YAML reader limits depth.
 fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
     for (key, change) in patch {
-        match change {
-            Value::Null => {
+        match (change, target.get_mut(&key)) {
+            (Value::Null, _) => {
                 target.remove(&key);
             }
-            Value::Object(change) => {
-                let inner = target.entry(key).or_insert(Value::Null);
-                if !inner.is_object() {
-                    *inner = Value::Object(Map::new());
-                }
-                if let Value::Object(inner) = inner {
-                    merge(inner, change);
-                }
+            (Value::Object(change), Some(Value::Object(inner))) => merge(inner, change),
+            (change, Some(Value::Object(_))) => {
+                target.insert(key, change);
             }
-            other => {
-                target.insert(key, other);
+            (change, _) => {
+                target.insert(key, without_nulls(change));
             }
         }
+    }
+}
+
+/// A value whose mappings, at any depth, have no nulls. Nulls in a list stay.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let filled = fields.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(filled.map(|(key, value)| (key, without_nulls(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        other => other,
     }
 }
 
@@ -89,6 +94,20 @@ mod tests {
     }
 
     #[test]
+    fn lists_lose_the_nulls_of_their_mappings_where_argo_cds_do() {
+        // Answers of evanphx/json-patch 5.9.11.
+        let text = "a: [~, {b: ~, c: 1}]";
+        assert_eq!(patched(json!({"a": "s"}), text), Ok(json!({"a": [null, {"c": 1}]})));
+        assert_eq!(patched(json!({}), text), Ok(json!({"a": [null, {"c": 1}]})));
+        assert_eq!(patched(json!({"a": {}}), text), Ok(json!({"a": [null, {"b": null, "c": 1}]})));
+    }
+
+    #[test]
+    fn only_the_first_document_counts() {
+        assert_eq!(patched(json!({}), "a: 1\n---\nb: 1"), Ok(json!({"a": 1})));
+    }
+
+    #[test]
     fn where_the_source_comes_from_is_protected() {
         let source = json!({"path": "web", "repoURL": "https://git"});
         assert_eq!(
@@ -103,7 +122,7 @@ mod tests {
             ("- a", "`.argocd-source.yaml` must be a YAML mapping, not a list or a single value"),
             ("", "`.argocd-source.yaml` must be a YAML mapping, not a list or a single value"),
             ("a: [", "`.argocd-source.yaml` is not valid YAML at line 2 column 1"),
-            ("a: 1\n---\nb: 1", "`.argocd-source.yaml` holds 2 documents"),
+            ("---\n---\na: 1", "`.argocd-source.yaml` must be a YAML mapping, not a list or a single value"),
         ] {
             let error = patched(json!({}), text).expect_err("must be refused");
             assert_eq!(error.to_string(), expected, "for {text:?}");

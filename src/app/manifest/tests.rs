@@ -86,6 +86,8 @@ fn every_source_but_mere_references_is_rendered_in_turn() {
     let places: Vec<_> =
         application.sources.iter().map(|source| (source.place.as_str(), source.path.as_str())).collect();
     assert_eq!(places, [("spec.sources[1]", "web"), ("spec.sources[2]", "db")]);
+    let refs: Vec<_> = application.refs.iter().map(|(name, url)| (name.as_str(), url.as_str())).collect();
+    assert_eq!(refs, [("db", ""), ("values", "https://values")]);
     let found = plans(spec).expect("a good Application");
     assert_eq!(found[0].value_files[0].reference.to_string(), "$values/web.yaml");
 }
@@ -95,7 +97,7 @@ fn a_variable_cannot_begin_an_entry_among_several_sources() {
     let application = parse("{sources: [{path: web, helm: {valueFiles: [$ARGOCD_APP_NAME.yaml]}}]}");
     let request = application.request(&application.sources[0], &surroundings()).expect("a good request");
     let error = plan(&request).expect_err("must be refused");
-    assert_eq!(error.to_string(), "`$ARGOCD_APP_NAME.yaml/...` in `valueFiles` points at a source that is not there");
+    assert_eq!(error.to_string(), "`$ARGOCD_APP_NAME.yaml` in `valueFiles` points at a source that is not there");
 }
 
 #[test]
