@@ -9,6 +9,7 @@
 mod content;
 mod flat;
 mod mutation;
+mod oddities;
 #[path = "../peers/run.rs"]
 mod peer;
 mod random;
@@ -152,7 +153,7 @@ impl Lab {
             let mut random = Random::new(self.seed, stream + attempt * 1_000_003);
             let scenario = Scenario::choose(&mut random, number, number < RICH);
             let mut wanted = if number < RICH { table::possible(&scenario) } else { Vec::new() };
-            match self.compare(&mut random, scenario, number) {
+            match self.compare(&mut random, scenario, number, attempt) {
                 Some(compared) => all.push(compared),
                 None => refused += 1,
             }
@@ -170,7 +171,7 @@ impl Lab {
         all
     }
 
-    fn compare(&self, random: &mut Random, scenario: Scenario, number: usize) -> Option<Compared> {
+    fn compare(&self, random: &mut Random, scenario: Scenario, number: usize, attempt: u64) -> Option<Compared> {
         let rich = number < RICH || random.chance(50);
         let plain = plaintext(&mut Author { random, scenario: &scenario }, rich);
         let home = tempfile::tempdir().expect("a temporary folder");
@@ -207,7 +208,7 @@ impl Lab {
 
         let verdict = match difference(&theirs, &ours) {
             Some(what) => {
-                let folder = self.keep(home.path(), &plain, &theirs, &ours, number);
+                let folder = self.keep(home.path(), &plain, &theirs, &ours, &format!("{number}-{attempt}"));
                 let tried = if mutations.is_empty() { "as encrypted".to_owned() } else { mutations.join(", ") };
                 let which = format!("{} {}", scenario.format.name(), scenario.selector.name());
                 Verdict::Mismatch(format!(
@@ -237,8 +238,8 @@ impl Lab {
     }
 
     /// Keeps what a mismatch needs to be looked at: the random bytes of sops are other ones in the next run.
-    fn keep(&self, home: &Path, plain: &[u8], theirs: &Outcome, ours: &Outcome, number: usize) -> PathBuf {
-        let folder = self.kept.join(number.to_string());
+    fn keep(&self, home: &Path, plain: &[u8], theirs: &Outcome, ours: &Outcome, name: &str) -> PathBuf {
+        let folder = self.kept.join(name);
         fs::create_dir_all(&folder).expect("a folder for what is kept");
         for entry in fs::read_dir(home).expect("the temporary folder").flatten() {
             if entry.path().is_file() {
@@ -280,8 +281,12 @@ fn decrypt(program: &Path, scenario: &Scenario, file: &Path, keys: &Path) -> Out
 
 /// How the two answers differ, if they do. The exit codes of refusals are ours; a crash is never right.
 fn difference(theirs: &Outcome, ours: &Outcome) -> Option<String> {
-    let why =
-        |outcome: &Outcome| String::from_utf8_lossy(&outcome.stderr).lines().take(4).collect::<Vec<_>>().join(" | ");
+    // Lines in brackets are sops' own log.
+    let why = |outcome: &Outcome| {
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        let lines: Vec<&str> = said.lines().filter(|line| !line.is_empty() && !line.starts_with('[')).take(3).collect();
+        lines.join(" | ").chars().take(240).collect::<String>()
+    };
     match (theirs.done(), ours.done()) {
         (true, true) if theirs.stdout == ours.stdout => None,
         (true, true) => Some("the bytes differ".to_owned()),
