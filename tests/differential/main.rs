@@ -42,6 +42,9 @@ const RICH: usize = 70;
 /// How often another document is tried when sops refuses to encrypt one.
 const ATTEMPTS: u64 = 12;
 
+/// So many mismatches are told in full.
+const SHOWN: usize = 60;
+
 /// The identities that files are encrypted for.
 const IDENTITIES: [&str; 3] = ["age-1", "age-2", "age-3"];
 
@@ -75,7 +78,8 @@ fn random_documents_decrypt_as_the_real_sops_decrypts_them() {
     say(&table);
     say(&summary.print());
     say(&format!("seed {}, {} s", lab.seed, started.elapsed().as_secs()));
-    assert!(summary.mismatches.is_empty(), "mismatches:\n{}", summary.mismatches.join("\n"));
+    let shown: Vec<&str> = summary.mismatches.iter().take(SHOWN).map(String::as_str).collect();
+    assert!(shown.is_empty(), "mismatches:\n{}", shown.join("\n"));
     assert!(only.is_some() || documents < SHORT_RUN || empty.is_empty(), "empty cells:\n{}", empty.join("\n"));
 }
 
@@ -160,7 +164,8 @@ impl Lab {
             let same = all.iter().filter(|compared| matches!(compared.verdict, Verdict::Same));
             let filled: Vec<&str> = same.flat_map(|compared| compared.rows.iter().copied()).collect();
             wanted.retain(|row| !filled.contains(row));
-            if wanted.is_empty() && !all.is_empty() {
+            let mismatch = all.iter().any(|compared| matches!(compared.verdict, Verdict::Mismatch(_)));
+            if mismatch || wanted.is_empty() && !all.is_empty() {
                 break;
             }
         }
