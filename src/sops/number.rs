@@ -69,7 +69,35 @@ pub(crate) fn write_float_plain(out: &mut Vec<u8>, value: f64) {
     if write_special(out, value) {
         return;
     }
-    write!(out, "{value}").expect("writing to a Vec does not fail");
+    let printed = format!("{value}");
+    // Only numbers with that many digits can lie halfway between two of them.
+    if printed.len() < DIGITS_OF_A_TIE || rounded_to_even(value).is_none() {
+        out.extend_from_slice(printed.as_bytes());
+        return;
+    }
+    let (mantissa, power) = scientific(value);
+    let (sign, digits) = match mantissa.strip_prefix(b"-") {
+        Some(digits) => ("-", digits),
+        None => ("", mantissa.as_slice()),
+    };
+    let digits: Vec<u8> = digits.iter().copied().filter(|byte| *byte != b'.').collect();
+    out.extend_from_slice(sign.as_bytes());
+    match usize::try_from(power) {
+        Ok(power) if power + 1 < digits.len() => {
+            out.extend_from_slice(&digits[..=power]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[power + 1..]);
+        }
+        Ok(power) => {
+            out.extend_from_slice(&digits);
+            out.resize(out.len() + power + 1 - digits.len(), b'0');
+        }
+        Err(_) => {
+            out.extend_from_slice(b"0.");
+            out.resize(out.len() + power.unsigned_abs() as usize - 1, b'0');
+            out.extend_from_slice(&digits);
+        }
+    }
 }
 
 /// Go's `FormatFloat(v, 'g', -1, 64)`, or `'G'` where `exponent` is `E`: exponents below -4 and from 6 on.
@@ -103,11 +131,26 @@ pub(crate) fn write_float_json(out: &mut Vec<u8>, value: f64) -> Option<()> {
     Some(())
 }
 
+/// From this many digits on, two decimals of that length can read back as the same float.
+const DIGITS_OF_A_TIE: usize = 16;
+
 /// Mantissa text (`-1.25`) and decimal exponent of a finite number, with the shortest digits that read back.
-fn scientific(value: f64) -> (Vec<u8>, i32) {
-    let text = format!("{value:e}");
+pub(crate) fn scientific(value: f64) -> (Vec<u8>, i32) {
+    let text = rounded_to_even(value).unwrap_or_else(|| format!("{value:e}"));
     let (digits, power) = text.split_once('e').expect("`{:e}` prints an exponent");
     (digits.as_bytes().to_vec(), power.parse().expect("`{:e}` prints a decimal exponent"))
+}
+
+/// The scientific text of a number where Go rounds to another last digit than Rust: halfway between two decimals that
+/// both read back, Go takes the even one and Rust the upper one.
+fn rounded_to_even(value: f64) -> Option<String> {
+    let shortest = format!("{value:e}");
+    let digits = shortest.split('e').next()?.bytes().filter(u8::is_ascii_digit).count();
+    if digits < DIGITS_OF_A_TIE {
+        return None;
+    }
+    let even = format!("{value:.*e}", digits - 1);
+    (even != shortest && even.parse() == Ok(value)).then_some(even)
 }
 
 fn write_special(out: &mut Vec<u8>, value: f64) -> bool {
@@ -370,6 +413,21 @@ mod tests {
         assert_eq!(plain(1e-7), "0.0000001");
         assert_eq!(plain(f64::INFINITY), "+Inf");
         assert_eq!(plain(f64::NAN), "NaN");
+    }
+
+    #[test]
+    fn a_tie_between_two_shortest_decimals_goes_to_the_even_one() {
+        for (value, printed) in [
+            (591_111_783_280_926.25, "591111783280926.2"),
+            (-591_111_783_280_926.75, "-591111783280926.8"),
+            (5e-324, &format!("0.{}5", "0".repeat(323))),
+            (9_007_199_254_740_993.0, "9007199254740992"),
+            (0.300_000_000_000_000_04, "0.30000000000000004"),
+        ] {
+            assert_eq!(plain(value), printed);
+        }
+        assert_eq!(general(591_111_783_280_926.25), "5.911117832809262e+14");
+        assert_eq!(general(2_251_799_813_685_248.5), "2.2517998136852485e+15");
     }
 
     #[test]

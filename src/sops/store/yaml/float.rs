@@ -1,5 +1,7 @@
 //! Floats as Go's `FormatFloat(v, 'g', -1, 64)` prints them, with YAML's words for what is no number.
 
+use crate::sops::number;
+
 /// Shortest digits that read back; an exponent below 1e-4 and from 1e6, with its sign and at least two digits.
 pub(super) fn print(value: f64) -> String {
     if value.is_nan() {
@@ -8,14 +10,9 @@ pub(super) fn print(value: f64) -> String {
     if value.is_infinite() {
         return if value < 0.0 { "-.inf".into() } else { ".inf".into() };
     }
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..6).contains(&exponent) {
-        return format!("{value}");
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+    let mut printed = Vec::new();
+    number::write_float_general(&mut printed, value, b'e');
+    String::from_utf8(printed).expect("a number is printed in ASCII")
 }
 
 #[cfg(test)]
