@@ -34,6 +34,8 @@ type Case struct {
 	// KubeVersion and APIVersions are the destination cluster's.
 	KubeVersion string   `json:"kubeVersion"`
 	APIVersions []string `json:"apiVersions"`
+	// ManifestGeneratePaths is the annotation that lets repo-server send a part of the tree.
+	ManifestGeneratePaths string `json:"manifestGeneratePaths"`
 	// Path is where the application lies, on both branches.
 	Path   string                                     `json:"path"`
 	Helm   *v1alpha1.ApplicationSourceHelm            `json:"helm"`
@@ -179,15 +181,16 @@ func (c *Case) generate(client apiclient.RepoServerServiceClient, source *v1alph
 	ctx, cancel := context.WithTimeout(context.Background(), *timeout)
 	defer cancel()
 	answer, err := client.GenerateManifest(ctx, &apiclient.ManifestRequest{
-		Repo:              &v1alpha1.Repository{Repo: *repo},
-		Revision:          source.TargetRevision,
-		AppName:           c.Instance,
-		Namespace:         c.Namespace,
-		ApplicationSource: source,
-		KubeVersion:       c.KubeVersion,
-		ApiVersions:       c.APIVersions,
-		NoCache:           true,
-		ProjectName:       "default",
+		Repo:                            &v1alpha1.Repository{Repo: *repo},
+		Revision:                        source.TargetRevision,
+		AppName:                         c.Instance,
+		Namespace:                       c.Namespace,
+		ApplicationSource:               source,
+		KubeVersion:                     c.KubeVersion,
+		ApiVersions:                     c.APIVersions,
+		NoCache:                         true,
+		AnnotationManifestGeneratePaths: c.ManifestGeneratePaths,
+		ProjectName:                     "default",
 		// Nothing of the tree may come from the network.
 		ProjectSourceRepos: []string{"*"},
 	})
