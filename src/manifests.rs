@@ -113,6 +113,9 @@ pub fn check(rendered: Rendered, allow_empty: bool, options: &Options) -> Result
     let text = rendered.into_plaintext();
     let mut count = 0;
     for (index, document) in documents(text.expose()).enumerate() {
+        if is_blank(document) {
+            continue;
+        }
         let about = || Document { template: template(document), number: index + 1 };
         let object: Object = serde_yaml::from_slice(document).map_err(|error| Error::Yaml {
             document: about(),
@@ -296,19 +299,28 @@ impl<'de> Visitor<'de> for LeafVisitor {
 fn documents(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
-        let text = rest?;
+        let mut text = rest?;
+        if is_separator(text) {
+            text = after_line(text);
+        }
         let mut from = 0;
         while let Some(length) = text[from..].iter().position(|byte| *byte == b'\n') {
             let line_end = from + length + 1;
             if is_separator(&text[line_end..]) {
-                rest = Some(after_line(&text[line_end..]));
+                rest = Some(&text[line_end..]);
                 return Some(&text[..line_end]);
             }
             from = line_end;
         }
         rest = None;
-        Some(if is_separator(text) { after_line(text) } else { text })
+        Some(text)
     })
+}
+
+/// Whether there is nothing but blank lines and comments.
+fn is_blank(document: &[u8]) -> bool {
+    let mut lines = document.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.all(|line| line.is_empty() || line.starts_with(b"#"))
 }
 
 fn is_separator(text: &[u8]) -> bool {

@@ -129,7 +129,10 @@ impl Error {
                 helm::Error::Failed { .. } | helm::Error::TooMuch { .. } | helm::Error::MissingDependencies { .. } => {
                     Fault::Render
                 }
-                helm::Error::Chart { .. } | helm::Error::NotYet { .. } | helm::Error::Source(_) => Fault::Application,
+                helm::Error::Chart { .. }
+                | helm::Error::Folder { .. }
+                | helm::Error::NotYet { .. }
+                | helm::Error::Source(_) => Fault::Application,
             },
             Self::Manifests(_) => Fault::Render,
         }

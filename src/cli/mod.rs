@@ -13,7 +13,7 @@ use tracing::Level;
 
 pub use arguments::Cli;
 use arguments::Command;
-use report::Failure;
+use report::{Failure, Panics};
 
 use crate::config::Variables;
 use crate::telemetry;
@@ -24,8 +24,8 @@ const BUG: u8 = 70;
 /// Runs the program as the process asks for, and says how it ended.
 #[must_use]
 pub fn run() -> ExitCode {
-    // A panic must not print what it was about; the default hook prints the payload.
-    std::panic::set_hook(Box::new(report::panic_hook));
+    let panics = Panics::default();
+    panics.watch();
     match std::panic::catch_unwind(|| {
         let variables = Variables::of_process();
         match Cli::try_parse() {
@@ -37,7 +37,10 @@ pub fn run() -> ExitCode {
         }
     }) {
         Ok(code) => code,
-        Err(_) => ExitCode::from(BUG),
+        Err(_) => {
+            panics.report();
+            ExitCode::from(BUG)
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::panic::PanicHookInfo;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::plugin::{self, Fault};
 use crate::{app, config, repo, sops};
@@ -149,10 +149,25 @@ fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() && char != '\n' { '\u{fffd}' } else { char }).collect()
 }
 
-/// Says where, not what about: a panic's message may hold a value.
-pub(super) fn panic_hook(info: &PanicHookInfo<'_>) {
-    let place =
-        info.location().map_or_else(String::new, |location| format!(" at {}:{}", location.file(), location.line()));
-    let text = format!("error: this is a bug of argocd-sops {}{place}; please report it\n", env!("CARGO_PKG_VERSION"));
-    let _ = io::stderr().write_all(text.as_bytes());
+/// Notes where a panic happened, and nothing of what it was about: its message may hold a value.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Panics(Arc<Mutex<Option<String>>>);
+
+impl Panics {
+    /// Takes the place of the default hook, which would print the message.
+    pub(super) fn watch(&self) {
+        let Self(place) = self.clone();
+        std::panic::set_hook(Box::new(move |info| {
+            let here = info.location().map(|location| format!(" at {}:{}", location.file(), location.line()));
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = here;
+        }));
+    }
+
+    /// Tells about the last one.
+    pub(super) fn report(&self) {
+        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        let text =
+            format!("error: this is a bug of argocd-sops {}{place}; please report it\n", env!("CARGO_PKG_VERSION"));
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
 }

@@ -80,7 +80,10 @@ pub(super) async fn build(helm: &Helm, source: &Source, deadline: Deadline) -> R
     let mut registrations = Vec::new();
     for dependency in dependencies.iter().take(MAX_DEPENDENCIES) {
         match dependency.origin()? {
-            Origin::Folder(path) => source.copy(&source.resolve(Base::Application, path)?, &tree)?,
+            Origin::Folder(path) => source
+                .resolve(Base::Application, path)
+                .and_then(|folder| source.copy(&folder, &tree))
+                .map_err(|cause| Error::Folder { name: dependency.name.clone(), cause })?,
             Origin::Repository(url) => registrations.push(url),
             Origin::Vendored | Origin::Direct => {}
         }

@@ -106,6 +106,15 @@ pub enum Error {
         /// Line and column.
         at: Option<(usize, usize)>,
     },
+    /// A dependency of the same source is not there.
+    #[error("the chart's dependency `{name}` cannot be had")]
+    Folder {
+        /// The dependency.
+        name: String,
+        /// What is wrong with its folder.
+        #[source]
+        cause: repo::Error,
+    },
     /// A dependency that this version does not build.
     #[error("dependency `{name}` comes from `{repository}`, which is not supported yet")]
     NotYet {
@@ -142,6 +151,9 @@ impl Error {
                 "commit the dependencies (`helm dependency build`, then `charts/*.tgz`), or make their repository reachable \
                  without credentials"
                     .into()
+            }
+            Self::Folder { name, .. } => {
+                format!("the `file://` path of `{name}` in `Chart.yaml` is relative to the chart; commit the chart it names")
             }
             Self::Chart { .. } => "mend it; `helm lint` shows more".into(),
             Self::NotYet { .. } => "use the repository's URL (`https://`, `oci://`) or a `file://` path".into(),

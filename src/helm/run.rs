@@ -21,9 +21,6 @@ use crate::deadline::Deadline;
 use crate::secret::Plaintext;
 use crate::values::{Values, ValuesFile};
 
-/// The most bytes of helm's stderr that are kept; the rest is read and forgotten.
-const MAX_STDERR: usize = 64 * 1024;
-
 /// A helm that was started and waits for its inputs.
 pub struct Run {
     // Dropped first: helm is dead before its pipes are closed, else it would take the end of a pipe for an empty file.
@@ -209,7 +206,7 @@ async fn read_some(stream: Option<impl AsyncRead + Unpin>) -> Plaintext {
     let Some(mut stream) = stream else { return text };
     let mut buffer = zeroize::Zeroizing::new(vec![0; 8 * 1024]);
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-        text.extend(&buffer[..count.min(MAX_STDERR.saturating_sub(text.len()))]);
+        text.extend(&buffer[..count.min(stderr::MAX_STDERR.saturating_sub(text.len()))]);
     }
     text
 }

@@ -4,6 +4,9 @@ use super::arguments::input_path;
 use crate::secret::{Plaintext, redact};
 use crate::values::ValuesFile;
 
+/// The most bytes of helm's stderr that are kept; the rest is read and forgotten.
+pub(super) const MAX_STDERR: usize = 64 * 1024;
+
 /// The longest message that is passed on, in bytes: Argo CD stores it in the Application.
 const MAX_MESSAGE: usize = 8 * 1024;
 
@@ -14,6 +17,9 @@ pub(super) fn readable<'a>(
     secrets: impl IntoIterator<Item = &'a Plaintext>,
     folder: &str,
 ) -> String {
+    // A flood was cut off, perhaps in the middle of a value that can no longer be recognised: its last line goes.
+    let raw =
+        if raw.len() < MAX_STDERR { raw } else { &raw[..raw.iter().rposition(|byte| *byte == b'\n').unwrap_or(0)] };
     let text = String::from_utf8_lossy(raw);
     let mut text = redact(&text, secrets);
     // Longest number first: `/proc/self/fd/1` is the beginning of `/proc/self/fd/12`.
@@ -61,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut() {
-        let message = readable("ä".repeat(100_000).as_bytes(), &[], [], "/x");
+        let message = readable("ä\n".repeat(20_000).as_bytes(), &[], [], "/x");
         assert!(message.len() <= MAX_MESSAGE + " [...]".len() && message.ends_with(" [...]"));
     }
 }

@@ -6,6 +6,7 @@
 mod plaintext;
 mod redactor;
 mod safe_url;
+mod spelling;
 
 pub use plaintext::Plaintext;
 pub use redactor::{MASK, redact};

@@ -1,7 +1,6 @@
 //! Masks decrypted values in the one foreign text that we pass on: what helm says when it fails.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -9,6 +8,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroize as _;
 
 use super::Plaintext;
+use super::spelling::View;
 
 /// What stands in a text where a decrypted value stood.
 pub const MASK: &str = "[redacted]";
@@ -17,86 +17,94 @@ pub const MASK: &str = "[redacted]";
 /// and three bytes are no secret.
 const SHORTEST: usize = 4;
 
-/// Replaces every decrypted value in `text` by [`MASK`]: as it is, line by line, quoted, JSON- and URL-escaped, in base64
-/// at each alignment, and as go-yaml shortens it (`` `abcdefg...` ``).
+/// Replaces every decrypted value in `text` by [`MASK`]: as it is, line by line, escaped as JSON, Go, URLs, YAML or HTML
+/// do (also twice), in base64 at each alignment, and as go-yaml shortens it (`` `abcdefg...` ``).
 ///
 /// Other transformations that a template may apply (hashes, upper case, substrings) are not recognised: a stated limit.
 #[must_use]
 pub fn redact<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Plaintext>) -> String {
-    let search = Search::new(text.as_bytes());
+    let views: Vec<Search> = View::all(text.as_bytes()).into_iter().map(Search::new).collect();
     let mut found = Vec::new();
     for secret in secrets {
         let whole = secret.expose();
-        search.value(whole, &mut found);
+        value(&views, whole, &mut found);
         if whole.contains(&b'\n') {
             for line in whole.split(|byte| *byte == b'\n') {
-                search.value(line.trim_ascii(), &mut found);
+                value(&views, line.trim_ascii(), &mut found);
             }
         } else if whole.trim_ascii().len() < whole.len() {
-            search.value(whole.trim_ascii(), &mut found);
+            value(&views, whole.trim_ascii(), &mut found);
         }
     }
     mask(text, found)
 }
 
+/// Finds one value in all the forms that are masked.
+fn value(views: &[Search], value: &[u8], found: &mut Vec<Range<usize>>) {
+    if value.is_empty() {
+        return;
+    }
+    for view in views {
+        if value.len() >= SHORTEST {
+            view.literal(value, found);
+        } else {
+            for quote in [b'"', b'\'', b'`'] {
+                view.literal(&[&[quote], value, &[quote]].concat(), found);
+            }
+        }
+    }
+    let Some(as_written) = views.first().filter(|_| value.len() >= SHORTEST) else { return };
+    if value.len() > 10 {
+        as_written.literal(&[b"`", &value[..7], b"...`"].concat(), found);
+    }
+    base64(as_written, value, found);
+}
+
 /// A text, and which byte quadruples occur in it: most values can be dismissed with one look.
-struct Search<'t> {
-    text: &'t [u8],
+struct Search {
+    view: View,
     quadruples: HashSet<[u8; SHORTEST]>,
 }
 
-impl<'t> Search<'t> {
-    fn new(text: &'t [u8]) -> Self {
-        let quadruples = text.windows(SHORTEST).filter_map(|window| window.try_into().ok()).collect();
-        Self { text, quadruples }
+impl Search {
+    fn new(view: View) -> Self {
+        let quadruples = view.bytes().windows(SHORTEST).filter_map(|window| window.try_into().ok()).collect();
+        Self { view, quadruples }
     }
 
-    /// Finds one value in all the forms that are masked.
-    fn value(&self, value: &[u8], found: &mut Vec<Range<usize>>) {
-        if value.is_empty() {
-            return;
-        }
-        if value.len() < SHORTEST {
-            for quote in [b'"', b'\'', b'`'] {
-                self.literal(&[&[quote], value, &[quote]].concat(), found);
-            }
-            return;
-        }
-        self.literal(value, found);
-        if value.len() > 10 {
-            self.literal(&[b"`", &value[..7], b"...`"].concat(), found);
-        }
-        for escape in [json_escaped, go_quoted, form_escaped, percent_escaped] {
-            let mut escaped = escape(value);
-            if escaped.as_bytes() != value {
-                self.literal(escaped.as_bytes(), found);
-            }
-            escaped.zeroize();
-        }
-        for mut encoded in base64_cores(value) {
-            self.literal(encoded.as_bytes(), found);
-            encoded.zeroize();
-        }
-    }
-
+    /// Finds the needle, and notes where it stands in the text as written.
     fn literal(&self, needle: &[u8], found: &mut Vec<Range<usize>>) {
-        let Some(first) = needle.first_chunk::<SHORTEST>() else {
-            // Two quotes around one byte.
-            found.extend(positions(self.text, needle));
-            return;
-        };
-        if self.quadruples.contains(first) {
-            found.extend(positions(self.text, needle));
+        if needle.first_chunk::<SHORTEST>().is_none_or(|first| self.quadruples.contains(first)) {
+            let windows = self.view.bytes().windows(needle.len()).enumerate();
+            let starts = windows.filter(|(_, window)| *window == needle).map(|(start, _)| start);
+            found.extend(starts.map(|start| self.view.written(start..start + needle.len())));
         }
     }
 }
 
-fn positions(text: &[u8], needle: &[u8]) -> Vec<Range<usize>> {
-    text.windows(needle.len())
-        .enumerate()
-        .filter(|(_, window)| *window == needle)
-        .map(|(start, _)| start..start + needle.len())
-        .collect()
+/// Finds what the base64 of any text that holds the value must contain, for each of the three alignments. The characters
+/// at its ends, which carry bits of the neighbours as well, are masked with it.
+fn base64(search: &Search, value: &[u8], found: &mut Vec<Range<usize>>) {
+    for shift in 0..3 {
+        let mut shifted = vec![0; shift];
+        shifted.extend_from_slice(value);
+        let (first_bit, end_bit) = (shift * 8, shifted.len() * 8);
+        let (first, end) = (first_bit.div_ceil(6), end_bit / 6);
+        // Too short a core would match by chance.
+        if end >= first + SHORTEST {
+            for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+                let mut encoded = engine.encode(&shifted);
+                let known = found.len();
+                search.literal(&encoded.as_bytes()[first..end], found);
+                for range in &mut found[known..] {
+                    range.start = range.start.saturating_sub(usize::from(first_bit % 6 != 0));
+                    range.end = (range.end + usize::from(end_bit % 6 != 0)).min(search.view.bytes().len());
+                }
+                encoded.zeroize();
+            }
+        }
+        shifted.zeroize();
+    }
 }
 
 /// The text with the ranges replaced; ranges that touch become one mask.
@@ -106,8 +114,8 @@ fn mask(text: &str, mut found: Vec<Range<usize>>) -> String {
     let mut done = 0;
     for range in found {
         // A range may begin or end inside a character (values need not be UTF-8): widen it to whole ones.
-        let start = floor_boundary(text, range.start);
-        let end = ceil_boundary(text, range.end);
+        let start = (0..=range.start).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let end = (range.end..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
         if end <= done && !masked.is_empty() {
             continue;
         }
@@ -120,101 +128,6 @@ fn mask(text: &str, mut found: Vec<Range<usize>>) -> String {
     }
     masked.push_str(&text[done..]);
     masked
-}
-
-fn floor_boundary(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
-}
-
-fn ceil_boundary(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at += 1;
-    }
-    at
-}
-
-/// As inside a JSON string by Go's encoder, which also escapes `<`, `>` and `&`.
-fn json_escaped(value: &[u8]) -> String {
-    let mut escaped = String::new();
-    for character in String::from_utf8_lossy(value).chars() {
-        match character {
-            '"' => escaped.push_str("\\\""),
-            '\\' => escaped.push_str("\\\\"),
-            '\n' => escaped.push_str("\\n"),
-            '\r' => escaped.push_str("\\r"),
-            '\t' => escaped.push_str("\\t"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => push_unicode_escape(&mut escaped, character),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
-/// As by Go's `%q`.
-fn go_quoted(value: &[u8]) -> String {
-    let mut escaped = String::new();
-    for character in String::from_utf8_lossy(value).chars() {
-        match character {
-            '"' => escaped.push_str("\\\""),
-            '\\' => escaped.push_str("\\\\"),
-            '\n' => escaped.push_str("\\n"),
-            '\r' => escaped.push_str("\\r"),
-            '\t' => escaped.push_str("\\t"),
-            '\0'..='\u{1f}' | '\u{7f}' => {
-                let _ = write!(escaped, "\\x{:02x}", u32::from(character));
-            }
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
-fn push_unicode_escape(escaped: &mut String, character: char) {
-    let _ = write!(escaped, "\\u{:04x}", u32::from(character));
-}
-
-/// As in a query string (`+` for a blank).
-fn form_escaped(value: &[u8]) -> String {
-    percent_escaped(value).replace("%20", "+")
-}
-
-/// As in the path of a URL.
-fn percent_escaped(value: &[u8]) -> String {
-    let mut escaped = String::new();
-    for byte in value {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => escaped.push(char::from(*byte)),
-            other => {
-                let _ = write!(escaped, "%{other:02X}");
-            }
-        }
-    }
-    escaped
-}
-
-/// What the base64 of any text that holds the value must contain, for each of the three alignments: the characters
-/// that do not depend on the neighbours. Too short a rest is left out, for it would match by chance.
-fn base64_cores(value: &[u8]) -> Vec<String> {
-    let mut cores = Vec::new();
-    for shift in 0..3 {
-        let mut shifted = vec![0; shift];
-        shifted.extend_from_slice(value);
-        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
-            let mut encoded = engine.encode(&shifted);
-            let first = (shift * 8).div_ceil(6);
-            let last = shifted.len() * 8 / 6;
-            if last >= first + SHORTEST {
-                cores.push(encoded[first..last].to_owned());
-            }
-            encoded.zeroize();
-        }
-        shifted.zeroize();
-    }
-    cores.dedup();
-    cores
 }
 
 #[cfg(test)]
@@ -240,19 +153,46 @@ mod tests {
 
     #[test]
     fn escaped_forms_are_masked() {
-        for text in [r#"got "a\"b\nc d""#, "url a%22b%0Ac%20d", "query a%22b%0Ac+d"] {
-            assert!(redacted(text, "a\"b\nc d").contains(MASK), "{text}");
+        for text in [
+            r#"JSON "a\"b\nc d'""#,
+            r#"single quotes 'a"b\nc d\''"#,
+            r#"twice \"a\\\"b\\nc d'\""#,
+            r"Unicode a\u0022b\u000ac d\u0027",
+            r"hexadecimal a\x22b\x0ac d\x27",
+            "URL a%22b%0Ac%20d%27",
+            "query a%22b%0ac+d%27",
+            "YAML 'a\"b\nc d'''",
+            "HTML a&#34;b\nc d&#39;",
+            "HTML a&quot;b&#xA;c d&apos;",
+        ] {
+            let shown = redacted(text, "a\"b\nc d'");
+            assert!(shown.contains(MASK) && !shown.contains("c d") && !shown.contains("c+d"), "{text}: {shown}");
         }
-        assert_eq!(redacted(r"x \u003cb\u003e y", "<b>!"), r"x \u003cb\u003e y", "another value");
         assert_eq!(redacted(r"x \u003cb\u003e! y", "<b>!"), "x [redacted] y");
     }
 
     #[test]
+    fn another_value_stays() {
+        assert_eq!(redacted(r"x \u003cb\u003e? y", "<b>!"), r"x \u003cb\u003e? y");
+    }
+
+    #[test]
     fn base64_is_masked_at_each_alignment() {
-        for before in ["", "x", "xy", "xyz"] {
+        for (before, expected) in
+            [("", "data: [redacted]6dGFpbA=="), ("x", "data: e[redacted]p0YWls"), ("xy", "data: eHl[redacted]nRhaWw=")]
+        {
             let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{before}hunter2-long:tail"));
             let shown = redacted(&format!("data: {encoded}"), "hunter2-long");
-            assert!(shown.contains(MASK), "{before}: {shown}");
+            assert!(shown.contains(MASK), "{before}: {shown} {expected}");
+            assert!(shown.len() <= "data: [redacted]".len() + 14, "{before}: {shown}");
+        }
+    }
+
+    #[test]
+    fn base64_of_the_value_alone_leaves_nothing_behind() {
+        for secret in ["hunter2-long", "hunter2-long!", "hunter2-long!!"] {
+            let encoded = base64::engine::general_purpose::STANDARD_NO_PAD.encode(secret);
+            assert_eq!(redacted(&encoded, secret), MASK);
         }
     }
 
@@ -279,6 +219,12 @@ mod tests {
             let shown = redacted(&format!("{before}{secret}{after}"), &secret);
             let held = shown.replace(MASK, "\u{0}").contains(&secret);
             prop_assert!(!held, "shown: {}", shown);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,60}", escapes in "[\\\\%&#;xu0-9a-f'\"+n]{0,60}", secret in ".{0,12}") {
+            let _ = redacted(&format!("{text}{escapes}"), &secret);
+            let _ = redacted(&format!("{escapes}{text}"), &escapes);
         }
     }
 }

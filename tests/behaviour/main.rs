@@ -1,0 +1,10 @@
+//! What the program does, seen from outside: one module for each capability.
+#![expect(clippy::disallowed_methods, reason = "a test starts programs and gives each an environment of its own")]
+
+mod generate;
+mod leaks;
+mod manifests;
+mod messages;
+mod policies;
+mod scenarios;
+mod world;
