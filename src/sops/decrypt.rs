@@ -70,7 +70,10 @@ impl Walk {
             match entry {
                 Entry::Comment(text) | Entry::InlineComment(text) => {
                     self.rules.note(&mut comments, text.bytes());
-                    self.comment(text, self.rules.comment_is_due(covered, &comments))?;
+                    let due = self.rules.comment_is_due(covered, &comments);
+                    if let Some(decrypted) = self.comment(text, due)? {
+                        *entry = decrypted;
+                    }
                 }
                 Entry::Pair(key, node) => {
                     let inner = self.rules.enter(covered, &comments, key);
@@ -125,21 +128,21 @@ impl Walk {
         if due || !self.only_encrypted { self.mac.add(leaf) } else { Ok(()) }
     }
 
-    /// A comment of a map. One that cannot be decrypted is taken as a plain one, as sops does.
-    fn comment(&mut self, text: &mut Text<'_>, due: bool) -> Result<(), ValueFault> {
+    /// A comment of a map. One that cannot be decrypted is taken as a plain one, as sops does. A string enters the MAC, so
+    /// that a changed type is noticed.
+    fn comment<'a>(&mut self, text: &Text<'_>, due: bool) -> Result<Option<Entry<'a>>, ValueFault> {
         if !due || text.bytes().is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         match self.cipher.open(text.bytes(), self.comment_aad()) {
-            Err(_) => {}
-            Ok(Opened::Comment(bytes)) => *text = Text::Secret(bytes),
+            Err(_) => Ok(None),
+            Ok(Opened::Comment(bytes)) => Ok(Some(Entry::Comment(Text::Secret(bytes)))),
             Ok(Opened::Str(bytes)) => {
                 self.mac.add_bytes(&bytes);
-                *text = Text::Secret(bytes);
+                Ok(Some(Entry::Comment(Text::Secret(bytes))))
             }
-            Ok(Opened::Other(..)) => return Err(ValueFault::Misplaced("of a comment")),
+            Ok(Opened::Other(..)) => Err(ValueFault::Misplaced("of a comment")),
         }
-        Ok(())
     }
 
     /// A plain comment among list items. Decrypted, it becomes an item of whatever type it has, as in sops: an empty one

@@ -32,6 +32,5 @@ pub use key::{
 pub use metadata::{
     AgeKey, AwsKmsKey, AzureKey, GcpKmsKey, HuaweiKey, MasterKey, Metadata, MetadataError, PgpKey, Selector, VaultKey,
 };
-pub(crate) use shamir::{ShamirError, combine};
 pub use store::{Format, UnknownFormat};
 pub use tree::{Branch, Entry, Node, Text, Timestamp, Tree};
