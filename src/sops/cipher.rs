@@ -13,7 +13,6 @@ use zeroize::Zeroizing;
 use super::error::{Error, ValueFault};
 use super::key::DataKey;
 use super::number;
-use super::timestamp::Strictness;
 use super::tree::{Node, Timestamp};
 use crate::secret::Plaintext;
 
@@ -167,9 +166,7 @@ fn read(kind: &[u8], mut text: Zeroizing<Vec<u8>>) -> Result<Opened, ValueFault>
         b"int" => number::parse_int(&text).map(Node::Int).ok_or(ValueFault::Plaintext("int"))?,
         b"float" => number::parse_float(&text).map(Node::Float).ok_or(ValueFault::Plaintext("float"))?,
         b"bool" => number::parse_bool(&text).map(Node::Bool).ok_or(ValueFault::Plaintext("bool"))?,
-        b"time" => {
-            Timestamp::parse_rfc3339(&text, Strictness::Strict).map(Node::Time).ok_or(ValueFault::Plaintext("time"))?
-        }
+        b"time" => Timestamp::parse_rfc3339(&text).map(Node::Time).ok_or(ValueFault::Plaintext("time"))?,
         b"bytes" => return Err(ValueFault::Bytes),
         _ => return Err(ValueFault::UnknownType),
     };

@@ -69,20 +69,16 @@ pub(crate) fn write_float_plain(out: &mut Vec<u8>, value: f64) {
     if write_special(out, value) {
         return;
     }
-    let printed = format!("{value}");
-    // Only numbers with that many digits can lie halfway between two of them.
-    if printed.len() < DIGITS_OF_A_TIE || rounded_to_even(value).is_none() {
-        out.extend_from_slice(printed.as_bytes());
-        return;
-    }
-    let (mantissa, power) = scientific(value);
-    let (sign, digits) = match mantissa.strip_prefix(b"-") {
-        Some(digits) => ("-", digits),
-        None => ("", mantissa.as_slice()),
-    };
-    let digits: Vec<u8> = digits.iter().copied().filter(|byte| *byte != b'.').collect();
+    let (digits, power) = scientific(value);
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |digits| ("-", digits));
+    let digits: Vec<u8> = digits.bytes().filter(|byte| *byte != b'.').collect();
     out.extend_from_slice(sign.as_bytes());
     match usize::try_from(power) {
+        Err(_) => {
+            out.extend_from_slice(b"0.");
+            out.extend(std::iter::repeat_n(b'0', power.unsigned_abs() as usize - 1));
+            out.extend_from_slice(&digits);
+        }
         Ok(power) if power + 1 < digits.len() => {
             out.extend_from_slice(&digits[..=power]);
             out.push(b'.');
@@ -90,12 +86,7 @@ pub(crate) fn write_float_plain(out: &mut Vec<u8>, value: f64) {
         }
         Ok(power) => {
             out.extend_from_slice(&digits);
-            out.resize(out.len() + power + 1 - digits.len(), b'0');
-        }
-        Err(_) => {
-            out.extend_from_slice(b"0.");
-            out.resize(out.len() + power.unsigned_abs() as usize - 1, b'0');
-            out.extend_from_slice(&digits);
+            out.extend(std::iter::repeat_n(b'0', power + 1 - digits.len()));
         }
     }
 }
@@ -109,7 +100,7 @@ pub(crate) fn write_float_general(out: &mut Vec<u8>, value: f64, exponent: u8) {
     if (-4..6).contains(&power) {
         write_float_plain(out, value);
     } else {
-        out.extend_from_slice(&digits);
+        out.extend_from_slice(digits.as_bytes());
         out.push(exponent);
         write!(out, "{power:+03}").expect("writing to a Vec does not fail");
     }
@@ -125,32 +116,35 @@ pub(crate) fn write_float_json(out: &mut Vec<u8>, value: f64) -> Option<()> {
         write_float_plain(out, value);
     } else {
         let (digits, power) = scientific(value);
-        out.extend_from_slice(&digits);
+        out.extend_from_slice(digits.as_bytes());
         write!(out, "e{power:+}").expect("writing to a Vec does not fail");
     }
     Some(())
 }
 
-/// From this many digits on, two decimals of that length can read back as the same float.
-const DIGITS_OF_A_TIE: usize = 16;
-
 /// Mantissa text (`-1.25`) and decimal exponent of a finite number, with the shortest digits that read back.
-pub(crate) fn scientific(value: f64) -> (Vec<u8>, i32) {
-    let text = rounded_to_even(value).unwrap_or_else(|| format!("{value:e}"));
+///
+/// Where two such texts are equally near, Go takes the even one and Rust the greater.
+fn scientific(value: f64) -> (String, i32) {
+    let text = format!("{value:e}");
     let (digits, power) = text.split_once('e').expect("`{:e}` prints an exponent");
-    (digits.as_bytes().to_vec(), power.parse().expect("`{:e}` prints a decimal exponent"))
+    let power = power.parse().expect("`{:e}` prints a decimal exponent");
+    (even_of_two(value, digits, power).unwrap_or_else(|| digits.to_owned()), power)
 }
 
-/// The scientific text of a number where Go rounds to another last digit than Rust: halfway between two decimals that
-/// both read back, Go takes the even one and Rust the upper one.
-fn rounded_to_even(value: f64) -> Option<String> {
-    let shortest = format!("{value:e}");
-    let digits = shortest.split('e').next()?.bytes().filter(u8::is_ascii_digit).count();
-    if digits < DIGITS_OF_A_TIE {
+/// The digits with the last one less by one, where the value lies exactly between.
+fn even_of_two(value: f64, digits: &str, power: i32) -> Option<String> {
+    /// Below this many digits the neighbour is another number.
+    const SIGNIFICANT: usize = 16;
+    let last = digits.bytes().next_back().filter(|last| last % 2 == 1)?;
+    if digits.bytes().filter(u8::is_ascii_digit).count() < SIGNIFICANT {
         return None;
     }
-    let even = format!("{value:.*e}", digits - 1);
-    (even != shortest && even.parse() == Ok(value)).then_some(even)
+    let lower = format!("{}{}", &digits[..digits.len() - 1], char::from(last - 1));
+    let exact = format!("{value:.40e}");
+    let between = exact.strip_prefix(lower.as_str())?.split_once('e')?.0;
+    let is_half = between.strip_prefix('5').is_some_and(|rest| rest.bytes().all(|byte| byte == b'0'));
+    (is_half && format!("{lower}e{power}").parse() == Ok(value)).then_some(lower)
 }
 
 fn write_special(out: &mut Vec<u8>, value: f64) -> bool {
@@ -413,21 +407,14 @@ mod tests {
         assert_eq!(plain(1e-7), "0.0000001");
         assert_eq!(plain(f64::INFINITY), "+Inf");
         assert_eq!(plain(f64::NAN), "NaN");
+        assert_eq!(plain(0.0), "0");
+        assert_eq!(plain(123.25), "123.25");
     }
 
     #[test]
-    fn a_tie_between_two_shortest_decimals_goes_to_the_even_one() {
-        for (value, printed) in [
-            (591_111_783_280_926.25, "591111783280926.2"),
-            (-591_111_783_280_926.75, "-591111783280926.8"),
-            (5e-324, &format!("0.{}5", "0".repeat(323))),
-            (9_007_199_254_740_993.0, "9007199254740992"),
-            (0.300_000_000_000_000_04, "0.30000000000000004"),
-        ] {
-            assert_eq!(plain(value), printed);
-        }
-        assert_eq!(general(591_111_783_280_926.25), "5.911117832809262e+14");
-        assert_eq!(general(2_251_799_813_685_248.5), "2.2517998136852485e+15");
+    fn of_two_nearest_texts_go_takes_the_even_one() {
+        assert_eq!(plain(-1_444_322_490_476_937.25), "-1444322490476937.2");
+        assert_eq!(plain(1_444_322_490_476_937.75), "1444322490476937.8");
     }
 
     #[test]

@@ -6,7 +6,6 @@ mod flat;
 use fields::Fields;
 
 use super::store::Format;
-use super::timestamp::Strictness;
 use super::tree::{Branch, Entry, Node, Timestamp, Tree};
 
 /// Everything that stands under `sops` in a file and that decryption needs.
@@ -343,7 +342,7 @@ impl Group {
         let text = |name| fields.text(name);
         let enc = text("enc")?;
         let created_at = text("created_at")?;
-        if list != "age" && Timestamp::parse_rfc3339(created_at.as_bytes(), Strictness::Loose).is_none() {
+        if list != "age" && Timestamp::parse_rfc3339(created_at.as_bytes()).is_none() {
             self.fault.get_or_insert_with(|| fields.fault("created_at", "is not an RFC 3339 timestamp"));
         }
         Ok(match list {
@@ -382,7 +381,7 @@ impl Group {
 }
 
 fn rfc3339(fields: &Fields<'_, '_>, name: &str) -> Result<Timestamp, MetadataError> {
-    Timestamp::parse_rfc3339(fields.text(name)?.as_bytes(), Strictness::Loose)
+    Timestamp::parse_rfc3339(fields.text(name)?.as_bytes())
         .ok_or_else(|| fields.fault(name, "is not an RFC 3339 timestamp"))
 }
 
