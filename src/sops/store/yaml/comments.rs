@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
-use libyaml_safer::TokenData;
-
-use super::tokens::Mark;
+use super::cursor::{Cursor, Mark};
+use super::scalar::is_break;
+use super::tokens::Lexeme;
 
 /// How far go-yaml looks ahead for a comment, in bytes.
 const LOOKAHEAD: usize = 512;
@@ -39,13 +39,14 @@ enum Last {
 
 /// Where the scanner stands, and the comments it has found.
 pub(super) struct Scan<'t> {
-    text: &'t str,
     /// Behind the last token, its line comment, and the blanks that it ate.
-    pub(super) position: Mark,
+    pub(super) cursor: Cursor<'t>,
     /// Columns of the open block collections.
     pub(super) indents: Vec<usize>,
     pub(super) comments: VecDeque<Comment>,
-    flow_level: usize,
+    pub(super) flow_level: usize,
+    /// Whether a key may begin here that no `?` announces.
+    pub(super) key_may_begin: bool,
     /// The last token but one, and the last.
     last: [(Last, Mark); 2],
     tokens: usize,
@@ -56,11 +57,11 @@ pub(super) struct Scan<'t> {
 impl<'t> Scan<'t> {
     pub(super) fn of(text: &'t str) -> Self {
         Self {
-            text,
-            position: Mark::default(),
+            cursor: Cursor { text, mark: Mark::default() },
             indents: Vec::new(),
             comments: VecDeque::new(),
             flow_level: 0,
+            key_may_begin: true,
             last: [(Last::Other, Mark::default()); 2],
             tokens: 0,
             block_end: Mark::default(),
@@ -71,82 +72,69 @@ impl<'t> Scan<'t> {
         self.indents.last().copied()
     }
 
-    pub(super) fn push_last(&mut self, data: &TokenData, start: Mark) {
-        let kind = match data {
-            TokenData::BlockEntry => Last::BlockEntry,
-            TokenData::FlowEntry => Last::FlowEntry,
-            TokenData::Value => Last::Value,
-            TokenData::BlockSequenceStart => Last::ListStart,
+    pub(super) fn note(&mut self, lexeme: &Lexeme<'_>, start: Mark) {
+        let kind = match lexeme {
+            Lexeme::BlockEntry => Last::BlockEntry,
+            Lexeme::FlowEntry => Last::FlowEntry,
+            Lexeme::Value => Last::Value,
+            Lexeme::BlockListStart => Last::ListStart,
             _ => Last::Other,
         };
         self.last = [self.last[1], (kind, start)];
         self.tokens += 1;
     }
 
-    /// Walks from the last token to the next one, which begins at `to`; whether a line ended on the way.
-    pub(super) fn gap(&mut self, to: usize) -> bool {
-        let scanned_from = self.position;
-        let mut at = self.position;
-        let mut broke_line = false;
+    /// Walks from the last token to the next one.
+    pub(super) fn gap(&mut self) {
+        let scanned_from = self.cursor.mark;
         loop {
-            if at.column == 0 && self.text[at.index..].starts_with('\u{feff}') {
-                at.index += '\u{feff}'.len_utf8();
+            // A tab does not indent.
+            while self.cursor.byte(0) == b' '
+                || (self.cursor.byte(0) == b'\t' && (self.flow_level > 0 || !self.key_may_begin))
+            {
+                self.cursor.skip(1);
             }
-            let blanks = self.bytes()[at.index..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-            at = Mark { index: at.index + blanks, column: at.column + blanks, ..at };
-            if break_width(self.bytes(), at.index) == 0 {
-                self.turn_line_comment_into_head(at);
+            if !self.comments.is_empty() && self.cursor.break_width(0) == 0 {
+                self.turn_line_comment_into_head();
             }
-            if self.bytes().get(at.index) == Some(&b'#') {
-                at = self.block(scanned_from, at);
+            if self.cursor.byte(0) == b'#' {
+                self.block(scanned_from);
             }
-            match break_width(self.bytes(), at.index) {
-                0 => break,
-                width => at = Mark { index: at.index + width, line: at.line + 1, column: 0 },
+            if self.cursor.take_break().is_none() {
+                return;
             }
-            broke_line = true;
+            self.key_may_begin |= self.flow_level == 0;
         }
-        debug_assert_eq!(at.index, to, "only blanks and comments lie between tokens");
-        self.position = at;
-        broke_line
     }
 
-    /// Takes in a fetched token, and the comment behind it on the same line.
-    pub(super) fn token(&mut self, data: &TokenData, start: Mark, end: Mark, comment_mark: Mark, document_level: bool) {
-        match data {
-            TokenData::FlowSequenceStart | TokenData::FlowMappingStart => self.flow_level += 1,
-            TokenData::FlowSequenceEnd | TokenData::FlowMappingEnd => {
-                self.flow_level = self.flow_level.saturating_sub(1);
-            }
-            _ => {}
+    /// The comment behind a token on the same line. The indicator of a list item has none: it becomes the head of what
+    /// follows.
+    pub(super) fn line_comment(&mut self, token: Mark) {
+        if self.last[1].0 == Last::BlockEntry {
+            return;
         }
-        self.push_last(data, start);
-        self.position = end;
-        if let TokenData::Scalar { style, .. } = data {
-            match style {
-                libyaml_safer::ScalarStyle::Plain => {
-                    let index = self.skip(end.index, |c| matches!(c, ' ' | '\t') || super::scalar::is_break(c));
-                    self.position = end.advance(self.text, index);
-                }
-                libyaml_safer::ScalarStyle::Literal | libyaml_safer::ScalarStyle::Folded => {
-                    self.block_header_comment(start);
-                    let index = self.skip(end.index, |c| c == ' ');
-                    self.position = end.advance(self.text, index);
-                }
-                _ => {}
-            }
+        let mut blanks = 0;
+        while self.cursor.is_blank(blanks) {
+            blanks += 1;
         }
-        // The indicator of a list item has no line comment: it becomes the head of what follows.
-        if !document_level && self.last[1].0 != Last::BlockEntry {
-            self.line_comment(comment_mark);
+        if blanks >= LOOKAHEAD || self.cursor.byte(blanks) != b'#' || self.newlines_before() > 0 {
+            return;
         }
+        self.cursor.skip(blanks);
+        let (start, line) = (self.cursor.mark, self.cursor.rest_of_line());
+        self.add_line_comment(token, start, line);
+        self.cursor.mark = start.advance(self.cursor.text, start.index + line.len());
+    }
+
+    pub(super) fn add_line_comment(&mut self, token: Mark, start: Mark, line: &str) {
+        self.comments.push_back(Comment { line: line.into(), token: token.index, start, ..Comment::default() });
     }
 
     /// What a comment behind the token at `start` belongs to: a `:` or `,` hands it on to the token before.
     pub(super) fn comment_mark(&self, start: Mark) -> Mark {
-        match self.bytes().get(start.index) {
-            Some(b':') if self.flow_level == 0 => self.last[1].1,
-            Some(b',') if self.flow_level > 0 => self.last[1].1,
+        match self.cursor.byte(0) {
+            b':' if self.flow_level == 0 => self.last[1].1,
+            b',' if self.flow_level > 0 => self.last[1].1,
             _ => start,
         }
     }
@@ -169,92 +157,50 @@ impl<'t> Scan<'t> {
             }
             stop = comment.scanned_from;
         }
-        self.push_last(&TokenData::BlockEnd, self.block_end);
+        self.note(&Lexeme::BlockEnd, self.block_end);
         self.block_end
     }
 
-    fn bytes(&self) -> &'t [u8] {
-        self.text.as_bytes()
-    }
-
-    fn skip(&self, from: usize, eaten: impl Fn(char) -> bool) -> usize {
-        self.text[from..].find(|c| !eaten(c)).map_or(self.text.len(), |length| from + length)
-    }
-
     /// Line breaks since the last character that is not blank.
-    fn newlines_before(&self, index: usize) -> usize {
-        let before = &self.text[..index];
-        let content = before.trim_end_matches(|c| matches!(c, ' ' | '\t') || super::scalar::is_break(c)).len();
+    fn newlines_before(&self) -> usize {
+        let before = &self.cursor.text[..self.cursor.mark.index];
+        let content = before.trim_end_matches(|c| matches!(c, ' ' | '\t') || is_break(c)).len();
         Mark::default().advance(&before[content..], before.len() - content).line
-    }
-
-    /// The rest of the line, without its break.
-    fn rest_of_line(&self, from: usize) -> &'t str {
-        let rest = &self.text[from..];
-        &rest[..rest.find(super::scalar::is_break).unwrap_or(rest.len())]
-    }
-
-    fn line_comment(&mut self, token: Mark) {
-        let here = self.position.index;
-        if self.newlines_before(here) > 0 {
-            return;
-        }
-        let blanks = self.bytes()[here..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        if blanks >= LOOKAHEAD || self.bytes().get(here + blanks) != Some(&b'#') {
-            return;
-        }
-        let start = self.position.advance(self.text, here + blanks);
-        let line = self.rest_of_line(start.index);
-        self.position = start.advance(self.text, start.index + line.len());
-        self.comments.push_back(Comment { line: line.into(), token: token.index, start, ..Comment::default() });
-    }
-
-    /// A comment behind the `|` or `>` of a block scalar.
-    fn block_header_comment(&mut self, start: Mark) {
-        let header = self.rest_of_line(start.index);
-        let Some(at) = header.find('#') else { return };
-        let comment = start.advance(self.text, start.index + at);
-        self.comments.push_back(Comment {
-            line: header[at..].into(),
-            token: start.index,
-            start: comment,
-            ..Comment::default()
-        });
     }
 
     /// After `- ` that begins a list, the line comment of the token before becomes a head; of what follows, if that is on
     /// the next line.
-    fn turn_line_comment_into_head(&mut self, at: Mark) {
+    fn turn_line_comment_into_head(&mut self) {
         if self.tokens < 2 || self.last[0].0 != Last::ListStart || self.last[1].0 != Last::BlockEntry {
             return;
         }
+        let here = self.cursor.mark;
         if let Some(comment) = self.comments.back_mut().filter(|comment| !comment.line.is_empty()) {
             comment.head = std::mem::take(&mut comment.line);
-            if comment.start.line + 1 == at.line {
-                comment.token = at.index;
+            if comment.start.line + 1 == here.line {
+                comment.token = here.index;
             }
         }
     }
 
-    /// Splits the comment lines from `at` on into feet and heads; where the last one ends.
-    fn block(&mut self, scanned_from: Mark, at: Mark) -> Mark {
-        let mut group = Group::begin(self, scanned_from, at);
-        let mut here = at;
+    /// Splits the comment lines from here on into feet and heads, up to where the last one ends.
+    fn block(&mut self, scanned_from: Mark) {
+        let mut group = Group::begin(self, scanned_from);
         // Position within the line, from the end of the last comment on; its break itself is passed over.
         let mut peek = 0;
         while peek < LOOKAHEAD {
-            let index = here.index + peek;
+            let index = self.cursor.mark.index + peek;
             group.column += 1;
-            let byte = self.bytes().get(index).copied();
-            if matches!(byte, Some(b' ' | b'\t')) {
+            if self.cursor.is_blank(peek) {
                 peek += 1;
                 continue;
             }
-            let breaks = break_width(self.bytes(), index) > 0;
-            let closes_flow = self.flow_level > 0 && matches!(byte, Some(b']' | b'}'));
-            if closes_flow || breaks || byte.is_none() {
+            let byte = self.cursor.byte(peek);
+            let breaks = self.cursor.break_width(peek) > 0;
+            let closes_flow = self.flow_level > 0 && matches!(byte, b']' | b'}');
+            if closes_flow || breaks || byte == 0 {
                 if closes_flow || !group.recent_empty {
-                    group.empty_line(self, index, closes_flow, byte.is_none());
+                    group.empty_line(self, index, closes_flow, byte == 0);
                 }
                 if !breaks {
                     break;
@@ -267,18 +213,18 @@ impl<'t> Scan<'t> {
                 continue;
             }
             group.other_indent(self, index);
-            if byte != Some(b'#') {
+            if byte != b'#' {
                 break;
             }
-            let line = self.rest_of_line(index);
+            self.cursor.mark = self.cursor.mark.advance(self.cursor.text, index);
+            let line = self.cursor.rest_of_line();
             group.add(index, line);
-            here = here.advance(self.text, index + line.len());
-            group.line = here.line;
+            self.cursor.mark = self.cursor.mark.advance(self.cursor.text, index + line.len());
+            group.line = self.cursor.mark.line;
             group.column = 0;
             peek = 1;
         }
-        group.end(self, here.index + peek);
-        here
+        group.end(self, self.cursor.mark.index + peek);
     }
 }
 
@@ -301,8 +247,9 @@ struct Group {
 }
 
 impl Group {
-    fn begin(scan: &Scan<'_>, scanned_from: Mark, at: Mark) -> Self {
-        let newlines = scan.newlines_before(at.index);
+    fn begin(scan: &Scan<'_>, scanned_from: Mark) -> Self {
+        let at = scan.cursor.mark;
+        let newlines = scan.newlines_before();
         let before = match scan.last {
             [before, (Last::FlowEntry, _)] if scan.tokens > 1 => before,
             [_, last] => last,
@@ -383,15 +330,5 @@ impl Group {
                 ..Comment::default()
             });
         }
-    }
-}
-
-/// Bytes of the line break at `index`; 0 where there is none.
-fn break_width(bytes: &[u8], index: usize) -> usize {
-    match bytes.get(index..) {
-        Some([b'\r', b'\n', ..] | [0xc2, 0x85, ..]) => 2,
-        Some([b'\r' | b'\n', ..]) => 1,
-        Some([0xe2, 0x80, 0xa8 | 0xa9, ..]) => 3,
-        _ => 0,
     }
 }

@@ -6,42 +6,17 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use libyaml_safer::{ScalarStyle, TokenData};
-
+use super::cursor::Mark;
+use super::lexemes::Quote;
 use super::node::{Comments, Document, Kind, Node, NodeId, Stream};
-use super::tokens::{Mark, Token, Tokens};
+use super::tokens::{Lexeme, Token, Tokens};
 use super::{Error, Fault};
 use crate::sops::store::MAX_DEPTH;
 
 const TAG_PREFIX: &str = "tag:yaml.org,2002:";
 
-/// The text of a file: UTF-8 with or without byte order mark, or UTF-16 with one.
-pub(super) fn decode(input: &[u8]) -> Result<Cow<'_, str>, Error> {
-    let wide = |units: fn([u8; 2]) -> u16| {
-        let pairs = input[2..].chunks_exact(2);
-        if !pairs.remainder().is_empty() {
-            return Err(Mark::default().error(Fault::Encoding));
-        }
-        char::decode_utf16(pairs.map(|pair| units([pair[0], pair[1]])))
-            .collect::<Result<String, _>>()
-            .map(Cow::Owned)
-            .map_err(|_| Mark::default().error(Fault::Encoding))
-    };
-    match input {
-        [0xff, 0xfe, ..] => wide(u16::from_le_bytes),
-        [0xfe, 0xff, ..] => wide(u16::from_be_bytes),
-        _ => {
-            let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
-            std::str::from_utf8(input).map(Cow::Borrowed).map_err(|error| {
-                let valid = std::str::from_utf8(&input[..error.valid_up_to()]).unwrap_or_default();
-                Mark::default().advance(valid, valid.len()).error(Fault::Encoding)
-            })
-        }
-    }
-}
-
 /// Reads all documents of `text`.
-pub(super) fn compose(text: &str) -> Result<Stream, Error> {
+pub(super) fn compose(text: &str) -> Result<Stream<'_>, Error> {
     let mut composer = Composer {
         tokens: Tokens::of(text),
         stream: Stream::default(),
@@ -57,7 +32,7 @@ pub(super) fn compose(text: &str) -> Result<Stream, Error> {
 
 struct Composer<'t> {
     tokens: Tokens<'t>,
-    stream: Stream,
+    stream: Stream<'t>,
     /// Comments that have come up and belong to no node yet.
     waiting: Comments,
     /// The head comment of a list item, kept apart for the collection that begins there.
@@ -82,18 +57,18 @@ impl Properties {
     }
 }
 
-impl Composer<'_> {
+impl<'t> Composer<'t> {
     fn stream(&mut self) -> Result<(), Error> {
         self.peek()?;
         self.skip();
         let mut first = true;
         loop {
             self.peek()?;
-            while !first && self.is(&TokenData::DocumentEnd) {
+            while !first && self.is(&Lexeme::DocumentEnd) {
                 self.skip();
                 self.peek()?;
             }
-            if self.is(&TokenData::StreamEnd) {
+            if self.is(&Lexeme::StreamEnd) {
                 return Ok(());
             }
             self.document(first)?;
@@ -102,27 +77,27 @@ impl Composer<'_> {
     }
 
     fn document(&mut self, may_be_bare: bool) -> Result<(), Error> {
-        let explicit = self.at_directive() || self.is(&TokenData::DocumentStart);
+        let explicit = self.at_directive() || self.is(&Lexeme::DocumentStart);
         let mut head = String::new();
         let root;
         if explicit || !may_be_bare {
             self.directives()?;
-            if !self.is(&TokenData::DocumentStart) {
+            if !self.is(&Lexeme::DocumentStart) {
                 return Err(self.unexpected("did not find expected <document start>"));
             }
             self.skip();
             self.peek()?;
             let empty = self.at_directive()
-                || self.is(&TokenData::DocumentStart)
-                || self.is(&TokenData::DocumentEnd)
-                || self.is(&TokenData::StreamEnd);
+                || self.is(&Lexeme::DocumentStart)
+                || self.is(&Lexeme::DocumentEnd)
+                || self.is(&Lexeme::StreamEnd);
             root = if empty { self.empty(self.mark()) } else { self.node(true, false)? };
         } else {
             head = split_document_head(&mut self.waiting.head);
             root = self.node(true, false)?;
         }
         self.peek()?;
-        if self.is(&TokenData::DocumentEnd) {
+        if self.is(&Lexeme::DocumentEnd) {
             self.skip();
         }
         self.tags.clear();
@@ -138,7 +113,7 @@ impl Composer<'_> {
             self.peek()?;
             let mark = self.mark();
             match self.data() {
-                TokenData::VersionDirective { major, minor } => {
+                Lexeme::Version(major, minor) => {
                     if (*major, *minor) != (1, 1) {
                         return Err(mark.error(Fault::Syntax("found incompatible YAML document")));
                     }
@@ -147,7 +122,7 @@ impl Composer<'_> {
                     }
                     versioned = true;
                 }
-                TokenData::TagDirective { handle, prefix } => {
+                Lexeme::TagDirective(handle, prefix) => {
                     let (handle, prefix) = (handle.clone(), prefix.clone());
                     if self.tags.iter().any(|(known, _)| *known == handle) {
                         return Err(mark.error(Fault::Syntax("found duplicate %TAG directive")));
@@ -161,13 +136,13 @@ impl Composer<'_> {
     }
 
     fn at_directive(&self) -> bool {
-        matches!(self.data(), TokenData::VersionDirective { .. } | TokenData::TagDirective { .. })
+        matches!(self.data(), Lexeme::Version(..) | Lexeme::TagDirective(..))
     }
 
     fn node(&mut self, block: bool, bare_list: bool) -> Result<NodeId, Error> {
         self.peek()?;
-        if let TokenData::Alias { value } = self.data() {
-            let name = value.clone();
+        if let Lexeme::Alias(name) = *self.data() {
+            let name = name.to_owned();
             let mark = self.mark();
             let comments = self.take_comments();
             let target = *self.anchors.get(&name).ok_or_else(|| mark.error(Fault::UnknownAnchor))?;
@@ -175,17 +150,17 @@ impl Composer<'_> {
             return Ok(self.stream.add(Node { kind: Kind::Alias { name, target }, comments, mark }));
         }
         let properties = self.properties()?;
-        if bare_list && self.is(&TokenData::BlockEntry) {
+        if bare_list && self.is(&Lexeme::BlockEntry) {
             return self.nested(|this| this.bare_list(properties));
         }
         match self.data() {
-            TokenData::Scalar { .. } => Ok(self.scalar(properties)),
-            TokenData::FlowSequenceStart => self.nested(|this| this.flow_list(properties)),
-            TokenData::FlowMappingStart => self.nested(|this| this.flow_map(properties)),
-            TokenData::BlockSequenceStart if block => self.nested(|this| this.block_list(properties)),
-            TokenData::BlockMappingStart if block => self.nested(|this| this.block_map(properties)),
+            Lexeme::Scalar(..) => Ok(self.scalar(properties)),
+            Lexeme::FlowListStart => self.nested(|this| this.flow_list(properties)),
+            Lexeme::FlowMapStart => self.nested(|this| this.flow_map(properties)),
+            Lexeme::BlockListStart if block => self.nested(|this| this.block_list(properties)),
+            Lexeme::BlockMapStart if block => self.nested(|this| this.block_map(properties)),
             _ if properties.anchor.is_some() || properties.tag.is_some() => {
-                Ok(self.add_scalar(String::new(), true, properties, Comments::default()))
+                Ok(self.add_scalar(Cow::Borrowed(""), true, properties, Comments::default()))
             }
             _ => Err(self.unexpected("did not find expected node content")),
         }
@@ -206,10 +181,10 @@ impl Composer<'_> {
         let mut properties = Properties::none(self.mark());
         for _ in 0..2 {
             match self.data() {
-                TokenData::Anchor { value } if properties.anchor.is_none() => {
-                    properties.anchor = Some(value.clone());
+                Lexeme::Anchor(name) if properties.anchor.is_none() => {
+                    properties.anchor = Some((*name).to_owned());
                 }
-                TokenData::Tag { handle, suffix } if properties.tag.is_none() => {
+                Lexeme::Tag(handle, suffix) if properties.tag.is_none() => {
                     let tag = self.tag(handle, suffix);
                     let undefined = "found undefined tag handle";
                     properties.tag = Some(tag.ok_or_else(|| self.mark().error(Fault::Syntax(undefined)))?);
@@ -237,13 +212,13 @@ impl Composer<'_> {
 
     fn scalar(&mut self, properties: Properties) -> NodeId {
         let comments = self.take_comments();
-        let Some(Token { data: TokenData::Scalar { value, style }, .. }) = self.skip() else {
+        let Some(Token { lexeme: Lexeme::Scalar(text, quote), .. }) = self.skip() else {
             return self.empty(properties.mark);
         };
-        self.add_scalar(value, style == ScalarStyle::Plain, properties, comments)
+        self.add_scalar(text, quote == Quote::Plain, properties, comments)
     }
 
-    fn add_scalar(&mut self, text: String, plain: bool, properties: Properties, comments: Comments) -> NodeId {
+    fn add_scalar(&mut self, text: Cow<'t, str>, plain: bool, properties: Properties, comments: Comments) -> NodeId {
         let Properties { anchor, tag, mark } = properties;
         let tag = match tag.as_deref() {
             None | Some("!") if !plain => Some("!!str".to_owned()),
@@ -258,11 +233,11 @@ impl Composer<'_> {
 
     /// A value that is not there.
     fn empty(&mut self, mark: Mark) -> NodeId {
-        self.add_scalar(String::new(), true, Properties::none(mark), Comments::default())
+        self.add_scalar(Cow::Borrowed(""), true, Properties::none(mark), Comments::default())
     }
 
     /// A collection, to be filled: what it holds may refer to it.
-    fn begin(&mut self, kind: Kind, properties: Properties, head: String) -> NodeId {
+    fn begin(&mut self, kind: Kind<'t>, properties: Properties, head: String) -> NodeId {
         let comments = Comments { head, ..Comments::default() };
         let node = self.stream.add(Node { kind, comments, mark: properties.mark });
         self.anchor(properties.anchor, node);
@@ -282,15 +257,15 @@ impl Composer<'_> {
         let mut items = Vec::new();
         loop {
             self.peek()?;
-            if self.is(&TokenData::BlockEnd) {
+            if self.is(&Lexeme::BlockEnd) {
                 self.skip();
                 break;
             }
-            if !self.is(&TokenData::BlockEntry) {
+            if !self.is(&Lexeme::BlockEntry) {
                 return Err(self.unexpected("did not find expected '-' indicator"));
             }
             let end = self.list_item()?;
-            let empty = self.is(&TokenData::BlockEntry) || self.is(&TokenData::BlockEnd);
+            let empty = self.is(&Lexeme::BlockEntry) || self.is(&Lexeme::BlockEnd);
             items.push(if empty { self.empty(end) } else { self.node(true, false)? });
         }
         self.stream.nodes[list.0].kind = Kind::List(items);
@@ -303,12 +278,11 @@ impl Composer<'_> {
         let mut items = Vec::new();
         loop {
             self.peek()?;
-            if !self.is(&TokenData::BlockEntry) {
+            if !self.is(&Lexeme::BlockEntry) {
                 break;
             }
             let end = self.list_item()?;
-            let empty =
-                matches!(self.data(), TokenData::BlockEntry | TokenData::Key | TokenData::Value | TokenData::BlockEnd);
+            let empty = matches!(self.data(), Lexeme::BlockEntry | Lexeme::Key | Lexeme::Value | Lexeme::BlockEnd);
             items.push(if empty { self.empty(end) } else { self.node(true, false)? });
         }
         self.stream.nodes[list.0].kind = Kind::List(items);
@@ -320,7 +294,7 @@ impl Composer<'_> {
         let end = self.skip().map_or(Mark::default(), |token| token.end);
         let stem = self.waiting.head.len();
         self.peek()?;
-        if stem > 0 && matches!(self.data(), TokenData::BlockSequenceStart | TokenData::BlockMappingStart) {
+        if stem > 0 && matches!(self.data(), Lexeme::BlockListStart | Lexeme::BlockMapStart) {
             let rest = self.waiting.head.split_off(stem);
             let stem = std::mem::replace(&mut self.waiting.head, rest.strip_prefix('\n').unwrap_or(&rest).to_owned());
             self.stem = Some(stem);
@@ -335,10 +309,10 @@ impl Composer<'_> {
         let mut content: Vec<NodeId> = Vec::new();
         loop {
             self.peek()?;
-            if self.is(&TokenData::BlockEnd) {
+            if self.is(&Lexeme::BlockEnd) {
                 break;
             }
-            if !self.is(&TokenData::Key) {
+            if !self.is(&Lexeme::Key) {
                 return Err(self.unexpected("did not find expected key"));
             }
             let end = self.skip().map_or(Mark::default(), |token| token.end);
@@ -350,7 +324,7 @@ impl Composer<'_> {
             {
                 self.comments(before).foot = std::mem::take(&mut self.comments(key).foot);
             }
-            let value = if self.is(&TokenData::Value) {
+            let value = if self.is(&Lexeme::Value) {
                 let end = self.skip().map_or(Mark::default(), |token| token.end);
                 self.block_map_node(end)?
             } else {
@@ -377,7 +351,7 @@ impl Composer<'_> {
 
     fn block_map_node(&mut self, end: Mark) -> Result<NodeId, Error> {
         self.peek()?;
-        let empty = matches!(self.data(), TokenData::Key | TokenData::Value | TokenData::BlockEnd);
+        let empty = matches!(self.data(), Lexeme::Key | Lexeme::Value | Lexeme::BlockEnd);
         if empty { Ok(self.empty(end)) } else { self.node(true, true) }
     }
 
@@ -388,17 +362,17 @@ impl Composer<'_> {
         let mut items = Vec::new();
         loop {
             self.peek()?;
-            if !self.is(&TokenData::FlowSequenceEnd) && !items.is_empty() {
-                if !self.is(&TokenData::FlowEntry) {
+            if !self.is(&Lexeme::FlowListEnd) && !items.is_empty() {
+                if !self.is(&Lexeme::FlowEntry) {
                     return Err(self.unexpected("did not find expected ',' or ']'"));
                 }
                 self.skip();
                 self.peek()?;
             }
-            if self.is(&TokenData::FlowSequenceEnd) {
+            if self.is(&Lexeme::FlowListEnd) {
                 break;
             }
-            let item = if self.is(&TokenData::Key) { self.nested(Self::flow_pair)? } else { self.node(false, false)? };
+            let item = if self.is(&Lexeme::Key) { self.nested(Self::flow_pair)? } else { self.node(false, false)? };
             items.push(item);
         }
         let end = self.take_comments();
@@ -414,8 +388,8 @@ impl Composer<'_> {
         let map = self.begin(Kind::Map(Vec::new()), Properties::none(self.mark()), String::new());
         self.skip();
         self.peek()?;
-        let ends = |this: &Self| matches!(this.data(), TokenData::FlowEntry | TokenData::FlowSequenceEnd);
-        let key = if ends(self) || self.is(&TokenData::Value) {
+        let ends = |this: &Self| matches!(this.data(), Lexeme::FlowEntry | Lexeme::FlowListEnd);
+        let key = if ends(self) || self.is(&Lexeme::Value) {
             // go-yaml, as libyaml, takes this token away with the missing key.
             let end = self.skip().map_or(Mark::default(), |token| token.end);
             self.empty(end)
@@ -424,7 +398,7 @@ impl Composer<'_> {
         };
         self.peek()?;
         let mut value = None;
-        if self.is(&TokenData::Value) {
+        if self.is(&Lexeme::Value) {
             self.skip();
             self.peek()?;
             if !ends(self) {
@@ -445,23 +419,23 @@ impl Composer<'_> {
         let map = self.begin(Kind::Map(Vec::new()), properties, head);
         self.skip();
         let mut content = Vec::new();
-        let ends = |this: &Self| matches!(this.data(), TokenData::FlowEntry | TokenData::FlowMappingEnd);
+        let ends = |this: &Self| matches!(this.data(), Lexeme::FlowEntry | Lexeme::FlowMapEnd);
         loop {
             self.peek()?;
-            if !self.is(&TokenData::FlowMappingEnd) && !content.is_empty() {
-                if !self.is(&TokenData::FlowEntry) {
+            if !self.is(&Lexeme::FlowMapEnd) && !content.is_empty() {
+                if !self.is(&Lexeme::FlowEntry) {
                     return Err(self.unexpected("did not find expected ',' or '}'"));
                 }
                 self.skip();
                 self.peek()?;
             }
-            if self.is(&TokenData::FlowMappingEnd) {
+            if self.is(&Lexeme::FlowMapEnd) {
                 break;
             }
-            let (key, mut value) = if self.is(&TokenData::Key) {
+            let (key, mut value) = if self.is(&Lexeme::Key) {
                 self.skip();
                 self.peek()?;
-                let empty = ends(self) || self.is(&TokenData::Value);
+                let empty = ends(self) || self.is(&Lexeme::Value);
                 (if empty { self.empty(self.mark()) } else { self.node(false, false)? }, None)
             } else {
                 let key = self.node(false, false)?;
@@ -469,7 +443,7 @@ impl Composer<'_> {
                 (key, Some(self.empty(self.mark())))
             };
             self.peek()?;
-            if value.is_none() && self.is(&TokenData::Value) {
+            if value.is_none() && self.is(&Lexeme::Value) {
                 self.skip();
                 self.peek()?;
                 if !ends(self) {
@@ -517,19 +491,19 @@ impl Composer<'_> {
         std::mem::take(&mut self.waiting)
     }
 
-    fn skip(&mut self) -> Option<Token> {
+    fn skip(&mut self) -> Option<Token<'t>> {
         self.tokens.skip()
     }
 
-    fn data(&self) -> &TokenData {
-        &self.tokens.head().data
+    fn data(&self) -> &Lexeme<'t> {
+        &self.tokens.head().lexeme
     }
 
     fn mark(&self) -> Mark {
         self.tokens.head().start
     }
 
-    fn is(&self, data: &TokenData) -> bool {
+    fn is(&self, data: &Lexeme<'_>) -> bool {
         self.data() == data
     }
 

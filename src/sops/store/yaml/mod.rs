@@ -2,16 +2,21 @@
 
 mod comments;
 mod compose;
+mod cursor;
 mod emit;
 mod float;
+mod lexemes;
 mod node;
 mod resolve;
 mod scalar;
+mod text;
 mod timestamp;
 mod tokens;
 mod tree;
 
 pub(crate) use emit::emit;
+
+use std::borrow::Cow;
 
 use crate::sops::tree::Tree;
 
@@ -87,9 +92,10 @@ pub enum EmitError {
 ///
 /// Where sops refuses the file, and beyond the limits of depth and of aliases.
 pub(crate) fn parse(input: &[u8]) -> Result<Tree<'_>, Error> {
-    let text = compose::decode(input)?;
-    let stream = compose::compose(&text)?;
-    tree::build(&stream)
+    match text::decode(input)? {
+        Cow::Borrowed(text) => tree::build(&compose::compose(text)?),
+        Cow::Owned(text) => Ok(tree::owned(tree::build(&compose::compose(&text)?)?)),
+    }
 }
 
 #[cfg(test)]

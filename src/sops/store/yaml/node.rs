@@ -1,6 +1,8 @@
 //! The nodes of a YAML stream, with the comments that go-yaml ties to them.
 
-use super::tokens::Mark;
+use std::borrow::Cow;
+
+use super::cursor::Mark;
 
 /// Where a node stands in [`Stream::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -8,8 +10,8 @@ pub(super) struct NodeId(pub(super) usize);
 
 /// All documents, their nodes in one place: aliases make a graph of them.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
-    pub(super) nodes: Vec<Node>,
+pub(super) struct Stream<'t> {
+    pub(super) nodes: Vec<Node<'t>>,
     pub(super) documents: Vec<Document>,
 }
 
@@ -21,16 +23,16 @@ pub(super) struct Document {
 }
 
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) kind: Kind,
+pub(super) struct Node<'t> {
+    pub(super) kind: Kind<'t>,
     pub(super) comments: Comments,
     pub(super) mark: Mark,
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum Kind<'t> {
     Scalar {
-        text: String,
+        text: Cow<'t, str>,
         /// The short form (`!!int`), where there is one.
         tag: Option<String>,
         plain: bool,
@@ -52,12 +54,12 @@ pub(super) struct Comments {
     pub(super) foot: String,
 }
 
-impl Stream {
-    pub(super) fn node(&self, id: NodeId) -> &Node {
+impl<'t> Stream<'t> {
+    pub(super) fn node(&self, id: NodeId) -> &Node<'t> {
         &self.nodes[id.0]
     }
 
-    pub(super) fn add(&mut self, node: Node) -> NodeId {
+    pub(super) fn add(&mut self, node: Node<'t>) -> NodeId {
         self.nodes.push(node);
         NodeId(self.nodes.len() - 1)
     }

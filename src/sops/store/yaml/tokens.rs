@@ -1,120 +1,103 @@
 //! Tokens with the comments between them, in the rhythm of go-yaml's scanner.
 //!
-//! libyaml-safer finds the tokens; what lies between two of them is blank or a comment. Which node a comment falls to
-//! depends in go-yaml on how far its scanner has read ahead when the parser asks for the next token (at least two tokens
-//! further, see `yaml_parser_fetch_more_tokens`), so that distance is kept here.
+//! Which node a comment falls to depends in go-yaml on how far its scanner has read ahead when the parser asks for the
+//! next token (at least two tokens further, see `yaml_parser_fetch_more_tokens`), so that distance is kept here. That,
+//! its small deviations from libyaml, and panics of libyaml-safer on hostile input are why the scanner is our own.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use libyaml_safer::{ScalarStyle, Scanner, TokenData};
-
+use super::Error;
 use super::comments::{Comment, Scan};
-use super::{Error, Fault};
+use super::cursor::Mark;
+use super::lexemes::{self, Directive, Quote};
 
-/// A place in the text: byte index, line and column (in characters), all from 0.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) index: usize,
-    pub(super) line: usize,
-    pub(super) column: usize,
+/// How far behind its start the `:` of a key may stand, in bytes.
+const KEY_LENGTH: usize = 1024;
+
+/// What a token is.
+#[derive(Debug, PartialEq)]
+pub(super) enum Lexeme<'t> {
+    StreamStart,
+    StreamEnd,
+    Version(u8, u8),
+    TagDirective(String, String),
+    DocumentStart,
+    DocumentEnd,
+    BlockListStart,
+    BlockMapStart,
+    BlockEnd,
+    FlowListStart,
+    FlowListEnd,
+    FlowMapStart,
+    FlowMapEnd,
+    BlockEntry,
+    FlowEntry,
+    Key,
+    Value,
+    Alias(&'t str),
+    Anchor(&'t str),
+    Tag(String, String),
+    Scalar(Cow<'t, str>, Quote),
 }
 
-impl Mark {
-    pub(super) fn error(self, fault: Fault) -> Error {
-        Error { line: self.line + 1, column: self.column + 1, fault }
-    }
-
-    /// The mark of `index`, which is further on in the same text.
-    pub(super) fn advance(self, text: &str, index: usize) -> Self {
-        let (mut line, mut column) = (self.line, self.column);
-        let mut characters = text[self.index..index].chars().peekable();
-        while let Some(c) = characters.next() {
-            match c {
-                '\r' if characters.peek() == Some(&'\n') => {}
-                c if super::scalar::is_break(c) => (line, column) = (line + 1, 0),
-                _ => column += 1,
-            }
-        }
-        Self { index, line, column }
-    }
-}
-
-pub(super) struct Token {
-    pub(super) data: TokenData,
+pub(super) struct Token<'t> {
+    pub(super) lexeme: Lexeme<'t>,
     pub(super) start: Mark,
     pub(super) end: Mark,
-    /// The number of the fetch that brings it into go-yaml's queue.
-    fetch: usize,
 }
 
-/// A token of the text (and not one that indention or a `:` behind it implies), with the implied ones before it.
-struct Written {
-    position: usize,
-    implied_from: usize,
+/// What may turn out to be a key when its `:` comes.
+#[derive(Clone, Copy)]
+struct SimpleKey {
+    /// Number of its first token.
+    token: usize,
+    start: Mark,
+    /// Nothing else can stand here.
+    required: bool,
 }
 
 pub(super) struct Tokens<'t> {
-    text: &'t str,
-    scanner: Scanner<&'t [u8]>,
-    queue: VecDeque<Token>,
-    /// How many tokens have left the queue; positions of tokens count from the first one ever.
+    queue: VecDeque<Token<'t>>,
+    /// How many tokens have left the queue.
     taken: usize,
-    /// Written tokens that are in the queue but not fetched yet.
-    written: VecDeque<Written>,
-    pulled: usize,
-    fetched: usize,
-    /// How many tokens of the queue are fetched.
-    available: usize,
+    started: bool,
     ended: bool,
-    /// Keys whose `:` is still to come: flow depth, and positions of the implied tokens.
-    open_keys: Vec<(usize, std::ops::Range<usize>)>,
-    pulled_flow_depth: usize,
-    /// What could be a key, by flow depth: position of its first token.
-    simple_keys: Vec<Option<usize>>,
-    simple_key_allowed: bool,
+    /// By flow level.
+    simple_keys: Vec<Option<SimpleKey>>,
     scan: Scan<'t>,
 }
 
 impl<'t> Tokens<'t> {
     pub(super) fn of(text: &'t str) -> Self {
-        let mut scanner = Scanner::new();
-        scanner.set_input(text.as_bytes());
         Self {
-            text,
-            scanner,
             queue: VecDeque::new(),
             taken: 0,
-            written: VecDeque::new(),
-            pulled: 0,
-            fetched: 0,
-            available: 0,
+            started: false,
             ended: false,
-            open_keys: Vec::new(),
-            pulled_flow_depth: 0,
             simple_keys: vec![None],
-            simple_key_allowed: true,
             scan: Scan::of(text),
         }
     }
 
     /// Makes sure of the next token.
     pub(super) fn peek(&mut self) -> Result<(), Error> {
-        while !self.ended && (self.available <= 2 || self.head_is_undecided()) {
+        while !self.ended && (self.queue.len() <= 2 || self.head_is_undecided()?) {
             self.fetch()?;
         }
         Ok(())
     }
 
     /// The token that was peeked last; the one after, once it is skipped.
-    pub(super) fn head(&self) -> &Token {
+    pub(super) fn head(&self) -> &Token<'t> {
         &self.queue[0]
     }
 
     /// Comments that belong at or before the next token, after [`Tokens::peek`].
     pub(super) fn next_comment(&mut self) -> Option<Comment> {
-        let token = &self.queue[0];
         let comment = self.scan.comments.front()?;
-        let holds_back = !comment.head.is_empty() && token.data == TokenData::BlockEnd;
+        let token = &self.queue[0];
+        let holds_back = !comment.head.is_empty() && token.lexeme == Lexeme::BlockEnd;
         if token.start.index < comment.token || holds_back {
             return None;
         }
@@ -122,229 +105,279 @@ impl<'t> Tokens<'t> {
     }
 
     /// Removes the token that was peeked.
-    pub(super) fn skip(&mut self) -> Option<Token> {
+    pub(super) fn skip(&mut self) -> Option<Token<'t>> {
         // go-yaml repeats the end of the stream as often as it is asked for.
         if self.ended && self.queue.len() == 1 {
             return None;
         }
         self.taken += 1;
-        self.available -= 1;
         self.queue.pop_front()
     }
 
-    /// Whether a `:` further on may still put tokens before the head of the queue.
-    fn head_is_undecided(&self) -> bool {
-        let head = &self.queue[0];
-        let here = self.scan.position;
-        head.fetch > self.fetched
-            || (self.simple_keys.contains(&Some(self.taken))
-                && here.line == head.start.line
-                && here.index <= head.start.index + 1024)
+    /// Whether a `:` further on may still make the head of the queue a key.
+    fn head_is_undecided(&self) -> Result<bool, Error> {
+        match self.simple_keys.iter().flatten().find(|key| key.token == self.taken) {
+            Some(key) => self.is_in_reach(key),
+            None => Ok(false),
+        }
     }
 
-    /// Fetches one written token, with what it implies and the comments around it.
+    fn is_in_reach(&self, key: &SimpleKey) -> Result<bool, Error> {
+        let here = self.scan.cursor.mark;
+        let in_reach = key.start.line == here.line && here.index <= key.start.index + KEY_LENGTH;
+        if key.required && !in_reach {
+            return Err(key.start.syntax("could not find expected ':'"));
+        }
+        Ok(in_reach)
+    }
+
+    fn push(&mut self, lexeme: Lexeme<'t>, start: Mark, end: Mark) {
+        self.scan.note(&lexeme, start);
+        self.queue.push_back(Token { lexeme, start, end });
+    }
+
+    /// Fetches one token of the text, with what it implies and the comments around it.
     fn fetch(&mut self) -> Result<(), Error> {
-        if self.written.is_empty() {
-            self.pull()?;
+        let scanned_from = self.scan.cursor.mark;
+        if !self.started {
+            self.started = true;
+            self.push(Lexeme::StreamStart, scanned_from, scanned_from);
+            return Ok(());
         }
-        let Some(Written { position, implied_from }) = self.written.pop_front() else { return Ok(()) };
-        self.fetched += 1;
-        let (from, at) = (implied_from - self.taken, position - self.taken);
-        let start = self.queue[at].start;
-        let ends_blocks = matches!(
-            self.queue[at].data,
-            TokenData::StreamEnd
-                | TokenData::DocumentStart
-                | TokenData::DocumentEnd
-                | TokenData::VersionDirective { .. }
-                | TokenData::TagDirective { .. }
-        );
-        let scanned_from = self.scan.position;
-        let broke_line = self.scan.gap(start.index);
-        if broke_line && self.simple_keys.len() == 1 {
-            self.simple_key_allowed = true;
-        }
-        self.scan.begin_unroll(scanned_from);
-        let column = self.scan.position.column;
-        let mut unrolling_all = false;
-        for token in self.queue.range_mut(from..at).filter(|token| token.fetch == self.fetched) {
-            if token.data == TokenData::BlockEnd {
-                if ends_blocks && !unrolling_all && self.scan.indent().is_none_or(|indent| indent <= column) {
-                    unrolling_all = true;
-                    self.scan.begin_unroll(self.scan.position);
-                }
-                let mark = self.scan.unroll();
-                (token.start, token.end) = (mark, mark);
-            }
+        self.scan.gap();
+        let start = self.scan.cursor.mark;
+        self.unroll(Some(start.column), scanned_from);
+        let byte = self.scan.cursor.byte(0);
+        let at_line_start = start.column == 0;
+        if byte == 0 || (at_line_start && (byte == b'%' || self.scan.cursor.at_document_marker())) {
+            return self.document_level(byte);
         }
         let comment_mark = self.scan.comment_mark(start);
-        for token in self.queue.range(from..at).filter(|token| token.fetch == self.fetched) {
-            self.available += 1;
-            if token.data != TokenData::BlockEnd {
-                self.scan.indents.push(token.start.column);
-                self.scan.push_last(&token.data, token.start);
+        self.token(byte)?;
+        self.scan.line_comment(comment_mark);
+        Ok(())
+    }
+
+    /// The end of the text, a directive or a document marker.
+    fn document_level(&mut self, byte: u8) -> Result<(), Error> {
+        let start = self.scan.cursor.mark;
+        self.unroll(None, start);
+        self.drop_simple_key()?;
+        self.scan.key_may_begin = false;
+        let lexeme = match byte {
+            0 => {
+                self.ended = true;
+                Lexeme::StreamEnd
             }
-        }
-        if let Some(key) = self.implied_key(position) {
-            for token in self.queue.range(key.start - self.taken..key.end - self.taken) {
-                self.available += 1;
-                if token.data == TokenData::BlockMappingStart {
-                    self.scan.indents.push(token.start.column);
-                }
+            b'%' => {
+                let (directive, end) = lexemes::directive(&mut self.scan.cursor)?;
+                let lexeme = match directive {
+                    Directive::Version(major, minor) => Lexeme::Version(major, minor),
+                    Directive::Tag(handle, prefix) => Lexeme::TagDirective(handle, prefix),
+                };
+                self.push(lexeme, start, end);
+                return Ok(());
             }
-            self.key_state(position, true);
-        } else {
-            self.key_state(position, false);
+            b'-' => Lexeme::DocumentStart,
+            _ => Lexeme::DocumentEnd,
+        };
+        if byte != 0 {
+            self.scan.cursor.skip(3);
         }
-        self.available += 1;
-        let token = &self.queue[at];
-        self.ended = token.data == TokenData::StreamEnd;
-        let document_level = ends_blocks || matches!(token.data, TokenData::StreamStart { .. });
-        self.scan.token(&token.data, token.start, token.end, comment_mark, document_level);
-        if matches!(token.data, TokenData::Scalar { style: ScalarStyle::Plain, .. })
-            && self.scan.position.line > token.end.line
-        {
-            self.simple_key_allowed = true;
+        self.push(lexeme, start, self.scan.cursor.mark);
+        Ok(())
+    }
+
+    fn token(&mut self, byte: u8) -> Result<(), Error> {
+        let block = self.scan.flow_level == 0;
+        let stands_alone = self.scan.cursor.ends_word(1);
+        match byte {
+            b'[' => self.begin_flow(Lexeme::FlowListStart),
+            b'{' => self.begin_flow(Lexeme::FlowMapStart),
+            b']' => self.end_flow(Lexeme::FlowListEnd),
+            b'}' => self.end_flow(Lexeme::FlowMapEnd),
+            b',' => {
+                self.drop_simple_key()?;
+                self.scan.key_may_begin = true;
+                self.indicator(Lexeme::FlowEntry);
+                Ok(())
+            }
+            b'-' if stands_alone => {
+                self.begin_block(Lexeme::BlockListStart, "block sequence entries are not allowed in this context")?;
+                self.drop_simple_key()?;
+                self.scan.key_may_begin = true;
+                self.indicator(Lexeme::BlockEntry);
+                Ok(())
+            }
+            b'?' if !block || stands_alone => {
+                self.begin_block(Lexeme::BlockMapStart, "mapping keys are not allowed in this context")?;
+                self.drop_simple_key()?;
+                self.scan.key_may_begin = block;
+                self.indicator(Lexeme::Key);
+                Ok(())
+            }
+            b':' if !block || stands_alone => self.value(),
+            b'*' | b'&' => {
+                self.save_simple_key()?;
+                self.scan.key_may_begin = false;
+                let start = self.scan.cursor.mark;
+                let name = lexemes::anchor(&mut self.scan.cursor)?;
+                let lexeme = if byte == b'*' { Lexeme::Alias(name) } else { Lexeme::Anchor(name) };
+                self.push(lexeme, start, self.scan.cursor.mark);
+                Ok(())
+            }
+            b'!' => {
+                self.save_simple_key()?;
+                self.scan.key_may_begin = false;
+                let start = self.scan.cursor.mark;
+                let (handle, suffix) = lexemes::tag(&mut self.scan.cursor)?;
+                self.push(Lexeme::Tag(handle, suffix), start, self.scan.cursor.mark);
+                Ok(())
+            }
+            b'|' | b'>' if block => self.block_scalar(),
+            b'\'' | b'"' => {
+                self.save_simple_key()?;
+                self.scan.key_may_begin = false;
+                let start = self.scan.cursor.mark;
+                let text = lexemes::quoted(&mut self.scan.cursor)?;
+                self.push(Lexeme::Scalar(text, Quote::Quoted), start, self.scan.cursor.mark);
+                Ok(())
+            }
+            b'-' => self.plain_scalar(),
+            b'?' | b':' if block => self.plain_scalar(),
+            b'?' | b':' | b'\t' | b'#' | b'|' | b'>' | b'%' | b'@' | b'`' => {
+                Err(self.scan.cursor.mark.syntax("found character that cannot start any token"))
+            }
+            _ => self.plain_scalar(),
+        }
+    }
+
+    fn indicator(&mut self, lexeme: Lexeme<'t>) {
+        let start = self.scan.cursor.mark;
+        self.scan.cursor.skip(1);
+        self.push(lexeme, start, self.scan.cursor.mark);
+    }
+
+    fn begin_flow(&mut self, lexeme: Lexeme<'t>) -> Result<(), Error> {
+        self.save_simple_key()?;
+        self.simple_keys.push(None);
+        self.scan.flow_level += 1;
+        self.scan.key_may_begin = true;
+        self.indicator(lexeme);
+        Ok(())
+    }
+
+    fn end_flow(&mut self, lexeme: Lexeme<'t>) -> Result<(), Error> {
+        self.drop_simple_key()?;
+        if self.scan.flow_level > 0 {
+            self.scan.flow_level -= 1;
+            self.simple_keys.pop();
+        }
+        self.scan.key_may_begin = false;
+        self.indicator(lexeme);
+        Ok(())
+    }
+
+    /// Begins a block collection here, if one of this indent is not open yet.
+    fn begin_block(&mut self, lexeme: Lexeme<'t>, refusal: &'static str) -> Result<(), Error> {
+        let start = self.scan.cursor.mark;
+        if self.scan.flow_level > 0 {
+            return Ok(());
+        }
+        if !self.scan.key_may_begin {
+            return Err(start.syntax(refusal));
+        }
+        if self.indents(start.column) {
+            self.scan.indents.push(start.column);
+            self.push(lexeme, start, start);
         }
         Ok(())
     }
 
-    /// The implied tokens of a simple key, where the token at `position` is its `:`.
-    fn implied_key(&mut self, position: usize) -> Option<std::ops::Range<usize>> {
-        if self.queue[position - self.taken].data != TokenData::Value {
-            return None;
-        }
-        let fetch = self.fetched;
-        let found = self
-            .open_keys
-            .iter()
-            .position(|(_, range)| range.start >= self.taken && self.queue[range.start - self.taken].fetch == fetch)?;
-        Some(self.open_keys.remove(found).1)
+    fn indents(&self, column: usize) -> bool {
+        self.scan.indent().is_none_or(|indent| indent < column)
     }
 
-    /// Keeps in step with which token go-yaml would still take for the start of a key.
-    fn key_state(&mut self, position: usize, ends_simple_key: bool) {
-        let block = self.simple_keys.len() == 1;
-        let allowed = self.simple_key_allowed;
-        let Some(innermost) = self.simple_keys.last_mut() else { return };
-        match &self.queue[position - self.taken].data {
-            TokenData::FlowSequenceStart | TokenData::FlowMappingStart => {
-                if allowed {
-                    *innermost = Some(position);
-                }
-                self.simple_keys.push(None);
-                self.simple_key_allowed = true;
+    /// A `:`; a key that it ends gets its token now, and the map that the key begins.
+    fn value(&mut self) -> Result<(), Error> {
+        let block = self.scan.flow_level == 0;
+        let key = match self.simple_keys.last().copied().flatten() {
+            Some(key) if self.is_in_reach(&key)? => Some(key),
+            _ => None,
+        };
+        if let Some(key) = key {
+            let at = key.token - self.taken;
+            self.queue.insert(at, Token { lexeme: Lexeme::Key, start: key.start, end: key.start });
+            if block && self.indents(key.start.column) {
+                self.scan.indents.push(key.start.column);
+                let start = key.start;
+                self.queue.insert(at, Token { lexeme: Lexeme::BlockMapStart, start, end: start });
             }
-            TokenData::FlowSequenceEnd | TokenData::FlowMappingEnd => {
+            if let Some(innermost) = self.simple_keys.last_mut() {
                 *innermost = None;
-                if !block {
-                    self.simple_keys.pop();
-                }
-                self.simple_key_allowed = false;
             }
-            TokenData::FlowEntry | TokenData::BlockEntry => {
-                *innermost = None;
-                self.simple_key_allowed = true;
-            }
-            TokenData::Key => {
-                *innermost = None;
-                self.simple_key_allowed = block;
-            }
-            TokenData::Value => {
-                if ends_simple_key {
-                    *innermost = None;
-                }
-                self.simple_key_allowed = block && !ends_simple_key;
-            }
-            TokenData::Scalar { style: ScalarStyle::Literal | ScalarStyle::Folded, .. } => {
-                *innermost = None;
-                self.simple_key_allowed = true;
-            }
-            TokenData::Scalar { .. } | TokenData::Alias { .. } | TokenData::Anchor { .. } | TokenData::Tag { .. } => {
-                if allowed {
-                    *innermost = Some(position);
-                }
-                self.simple_key_allowed = false;
-            }
-            TokenData::StreamStart { .. } => {}
-            _ => {
-                *innermost = None;
-                self.simple_key_allowed = false;
-            }
+            self.scan.key_may_begin = false;
+        } else {
+            self.begin_block(Lexeme::BlockMapStart, "mapping values are not allowed in this context")?;
+            self.scan.key_may_begin = block;
         }
+        self.indicator(Lexeme::Value);
+        Ok(())
     }
 
-    /// Takes tokens from the scanner up to the next written one.
-    fn pull(&mut self) -> Result<(), Error> {
-        let implied_from = self.taken + self.queue.len();
-        loop {
-            let position = self.taken + self.queue.len();
-            let token = Scanner::scan(&mut self.scanner).map_err(|error| self.scan_error(&error))?;
-            let implied = token.start_mark == token.end_mark
-                && !matches!(token.data, TokenData::StreamStart { .. } | TokenData::StreamEnd);
-            let (start, end) = (mark(token.start_mark), mark(token.end_mark));
-            let next = self.pulled + 1;
-            if !implied {
-                self.note_written(&token.data, next);
-                self.queue.push_back(Token { data: token.data, start, end, fetch: next });
-                self.pulled = next;
-                self.written.push_back(Written { position, implied_from });
-                return Ok(());
-            }
-            // An implied key comes with the `:` behind it; till then nobody knows of it, nor of a map that it begins.
-            let fetch = if token.data == TokenData::Key { usize::MAX } else { next };
-            if token.data == TokenData::Key {
-                let begins_map = position > implied_from
-                    && self.queue.back().is_some_and(|token| token.data == TokenData::BlockMappingStart);
-                let first = if begins_map { position - 1 } else { position };
-                if begins_map && let Some(map) = self.queue.back_mut() {
-                    map.fetch = usize::MAX;
-                }
-                self.open_keys.push((self.pulled_flow_depth, first..position + 1));
-            }
-            self.queue.push_back(Token { data: token.data, start, end, fetch });
+    fn plain_scalar(&mut self) -> Result<(), Error> {
+        self.save_simple_key()?;
+        let start = self.scan.cursor.mark;
+        let indent = self.scan.indent().map_or(0, |indent| indent + 1);
+        let (text, end, broke) = lexemes::plain(&mut self.scan.cursor, indent, self.scan.flow_level > 0)?;
+        self.scan.key_may_begin = broke;
+        self.push(Lexeme::Scalar(text, Quote::Plain), start, end);
+        Ok(())
+    }
+
+    fn block_scalar(&mut self) -> Result<(), Error> {
+        self.drop_simple_key()?;
+        self.scan.key_may_begin = true;
+        let start = self.scan.cursor.mark;
+        let parent = self.scan.indent();
+        let (text, end, comment) = lexemes::block(&mut self.scan.cursor, parent)?;
+        if let Some((at, line)) = comment {
+            self.scan.add_line_comment(start, at, line);
+        }
+        self.push(Lexeme::Scalar(text.into(), Quote::Block), start, end);
+        Ok(())
+    }
+
+    fn save_simple_key(&mut self) -> Result<(), Error> {
+        if !self.scan.key_may_begin {
+            return Ok(());
+        }
+        self.drop_simple_key()?;
+        let start = self.scan.cursor.mark;
+        let required = self.scan.flow_level == 0 && self.scan.indent() == Some(start.column);
+        let key = SimpleKey { token: self.taken + self.queue.len(), start, required };
+        if let Some(innermost) = self.simple_keys.last_mut() {
+            *innermost = Some(key);
+        }
+        Ok(())
+    }
+
+    fn drop_simple_key(&mut self) -> Result<(), Error> {
+        match self.simple_keys.last_mut().and_then(Option::take) {
+            Some(key) if key.required => Err(key.start.syntax("could not find expected ':'")),
+            _ => Ok(()),
         }
     }
 
-    /// Notes flow depth, and with a `:` the fetch of its key's implied tokens.
-    fn note_written(&mut self, data: &TokenData, fetch: usize) {
-        match data {
-            TokenData::FlowSequenceStart | TokenData::FlowMappingStart => self.pulled_flow_depth += 1,
-            TokenData::FlowSequenceEnd | TokenData::FlowMappingEnd => {
-                self.pulled_flow_depth = self.pulled_flow_depth.saturating_sub(1);
-            }
-            TokenData::Value => {
-                let depth = self.pulled_flow_depth;
-                let open = self.open_keys.iter().rev().find(|(at, range)| {
-                    *at == depth
-                        && range.start >= self.taken
-                        && self.queue[range.start - self.taken].fetch == usize::MAX
-                });
-                if let Some((_, range)) = open {
-                    let range = range.start - self.taken..range.end - self.taken;
-                    for token in self.queue.range_mut(range) {
-                        token.fetch = fetch;
-                    }
-                }
-            }
-            _ => {}
+    /// Ends the blocks that are indented more than `column`; all of them without one.
+    fn unroll(&mut self, column: Option<usize>, scanned_from: Mark) {
+        if self.scan.flow_level > 0 {
+            return;
+        }
+        self.scan.begin_unroll(scanned_from);
+        while self.scan.indent().is_some_and(|indent| column.is_none_or(|column| indent > column)) {
+            let mark = self.scan.unroll();
+            self.queue.push_back(Token { lexeme: Lexeme::BlockEnd, start: mark, end: mark });
         }
     }
-
-    fn scan_error(&self, error: &libyaml_safer::Error) -> Error {
-        match error.problem_mark() {
-            Some(at) => mark(at).error(Fault::Syntax(error.problem())),
-            None => {
-                Mark::default().error(match self.text.find(|c: char| c.is_control() && !"\t\n\r\u{85}".contains(c)) {
-                    Some(at) => return Mark::default().advance(self.text, at).error(Fault::Syntax(error.problem())),
-                    None => Fault::Syntax(error.problem()),
-                })
-            }
-        }
-    }
-}
-
-fn mark(mark: libyaml_safer::Mark) -> Mark {
-    let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-    Mark { index: number(mark.index), line: number(mark.line), column: number(mark.column) }
 }

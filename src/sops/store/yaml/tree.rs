@@ -3,6 +3,7 @@
 //! Follows sops 3.13.3 (`stores/yaml/store.go`). The first document is read twice there, once as go-yaml's map, which is
 //! where double keys, unfit tags and wrong merges are refused; in later documents they pass.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use base64::Engine as _;
@@ -18,7 +19,7 @@ use crate::sops::tree::{Branch, Entry, Node, Text, Tree};
 const MAX_ALIASED_BYTES: usize = 64 << 20;
 
 /// Builds the tree of all documents.
-pub(super) fn build(stream: &Stream) -> Result<Tree<'static>, Error> {
+pub(super) fn build<'t>(stream: &Stream<'t>) -> Result<Tree<'t>, Error> {
     let mut aliased_bytes = 0;
     let mut branches = Vec::with_capacity(stream.documents.len());
     for (number, document) in stream.documents.iter().enumerate() {
@@ -37,8 +38,41 @@ pub(super) fn build(stream: &Stream) -> Result<Tree<'static>, Error> {
     Ok(Tree { branches })
 }
 
-struct Builder<'s> {
-    stream: &'s Stream,
+/// The same tree, independent of the text that it was read from.
+pub(super) fn owned(tree: Tree<'_>) -> Tree<'static> {
+    Tree { branches: tree.branches.into_iter().map(owned_branch).collect() }
+}
+
+fn owned_branch(branch: Branch<'_>) -> Branch<'static> {
+    let entry = |entry| match entry {
+        Entry::Comment(text) => Entry::Comment(owned_text(&text)),
+        Entry::InlineComment(text) => Entry::InlineComment(owned_text(&text)),
+        Entry::Pair(key, node) => Entry::Pair(Cow::Owned(key.into_owned()), owned_node(node)),
+    };
+    branch.into_iter().map(entry).collect()
+}
+
+fn owned_node(node: Node<'_>) -> Node<'static> {
+    match node {
+        Node::Null => Node::Null,
+        Node::Bool(value) => Node::Bool(value),
+        Node::Int(value) => Node::Int(value),
+        Node::Float(value) => Node::Float(value),
+        Node::Time(value) => Node::Time(value),
+        Node::Str(text) => Node::Str(owned_text(&text)),
+        Node::Comment(text) => Node::Comment(owned_text(&text)),
+        Node::InlineComment(text) => Node::InlineComment(owned_text(&text)),
+        Node::Map(branch) => Node::Map(owned_branch(branch)),
+        Node::List(items) => Node::List(items.into_iter().map(owned_node).collect()),
+    }
+}
+
+fn owned_text(text: &Text<'_>) -> Text<'static> {
+    Text::Owned(text.bytes().to_vec())
+}
+
+struct Builder<'s, 't> {
+    stream: &'s Stream<'t>,
     /// The first document.
     strict: bool,
     /// The aliases around.
@@ -49,8 +83,8 @@ struct Builder<'s> {
     depth: usize,
 }
 
-impl<'s> Builder<'s> {
-    fn document(&mut self, document: &'s Document) -> Result<Branch<'static>, Error> {
+impl<'s, 't> Builder<'s, 't> {
+    fn document(&mut self, document: &'s Document) -> Result<Branch<'t>, Error> {
         let mut branch = Vec::new();
         comment_entries(&document.head, false, &mut branch);
         self.root(document.root, &mut branch)?;
@@ -58,7 +92,7 @@ impl<'s> Builder<'s> {
         Ok(branch)
     }
 
-    fn root(&mut self, id: NodeId, branch: &mut Branch<'static>) -> Result<(), Error> {
+    fn root(&mut self, id: NodeId, branch: &mut Branch<'t>) -> Result<(), Error> {
         let node = self.count(id)?;
         match &node.kind {
             Kind::Map(content) => self.map(node, content, false, branch),
@@ -88,10 +122,10 @@ impl<'s> Builder<'s> {
     /// A map's entries. `commented`: its comments have been seen to with the list item or key it belongs to.
     fn map(
         &mut self,
-        node: &'s YamlNode,
+        node: &'s YamlNode<'t>,
         content: &'s [NodeId],
         commented: bool,
-        branch: &mut Branch<'static>,
+        branch: &mut Branch<'t>,
     ) -> Result<(), Error> {
         if !commented {
             comment_entries(&node.comments.head, false, branch);
@@ -115,7 +149,7 @@ impl<'s> Builder<'s> {
             }
             let key_text = self.key(pair[0])?;
             let node = self.value(pair[1], leaf)?;
-            branch.push(Entry::Pair(key_text.into(), node));
+            branch.push(Entry::Pair(key_text, node));
             if leaf {
                 comment_entries(&value.comments.foot, false, branch);
             }
@@ -127,7 +161,7 @@ impl<'s> Builder<'s> {
         Ok(())
     }
 
-    fn list(&mut self, node: &'s YamlNode, content: &'s [NodeId], commented: bool) -> Result<Node<'static>, Error> {
+    fn list(&mut self, node: &'s YamlNode<'t>, content: &'s [NodeId], commented: bool) -> Result<Node<'t>, Error> {
         let mut items = Vec::with_capacity(content.len());
         if !commented {
             comment_items(&node.comments.head, false, &mut items);
@@ -146,7 +180,7 @@ impl<'s> Builder<'s> {
         Ok(Node::List(items))
     }
 
-    fn value(&mut self, id: NodeId, commented: bool) -> Result<Node<'static>, Error> {
+    fn value(&mut self, id: NodeId, commented: bool) -> Result<Node<'t>, Error> {
         let node = self.count(id)?;
         match &node.kind {
             Kind::Scalar { text, tag, .. } => self.scalar(node, text, tag.as_deref()),
@@ -160,7 +194,7 @@ impl<'s> Builder<'s> {
         }
     }
 
-    fn nested<T>(&mut self, node: &YamlNode, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    fn nested<T>(&mut self, node: &YamlNode<'_>, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         if self.depth == MAX_DEPTH {
             return Err(node.mark.error(Fault::Depth));
         }
@@ -172,7 +206,7 @@ impl<'s> Builder<'s> {
 
     fn aliased<T>(
         &mut self,
-        node: &YamlNode,
+        node: &YamlNode<'_>,
         target: NodeId,
         read: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -186,7 +220,7 @@ impl<'s> Builder<'s> {
     }
 
     /// Every node that is come to, with go-yaml's limit on how many of them aliases may make.
-    fn count(&mut self, id: NodeId) -> Result<&'s YamlNode, Error> {
+    fn count(&mut self, id: NodeId) -> Result<&'s YamlNode<'t>, Error> {
         const TIGHTENS_FROM: f64 = 400_000.0;
         const TIGHTEST_FROM: f64 = 4_000_000.0;
         let node = self.stream.node(id);
@@ -211,7 +245,7 @@ impl<'s> Builder<'s> {
         Ok(node)
     }
 
-    fn key(&mut self, id: NodeId) -> Result<String, Error> {
+    fn key(&mut self, id: NodeId) -> Result<Cow<'t, str>, Error> {
         let node = self.count(id)?;
         let mark = node.mark;
         let not_a_string = || mark.error(Fault::KeyType);
@@ -223,13 +257,14 @@ impl<'s> Builder<'s> {
             }
             _ => return Err(not_a_string()),
         };
-        match value {
-            Node::Str(text) => String::from_utf8(text.bytes().to_vec()).map_err(|_| not_a_string()),
+        match &value {
+            Node::Str(Text::Borrowed(text)) => std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| not_a_string()),
+            Node::Str(text) => String::from_utf8(text.bytes().to_vec()).map(Cow::Owned).map_err(|_| not_a_string()),
             _ => Err(not_a_string()),
         }
     }
 
-    fn scalar(&self, node: &YamlNode, text: &str, tag: Option<&str>) -> Result<Node<'static>, Error> {
+    fn scalar(&self, node: &YamlNode<'_>, text: &Cow<'t, str>, tag: Option<&str>) -> Result<Node<'t>, Error> {
         let resolved = match tag {
             None => Some(resolve(text)),
             Some(tag @ ("!!null" | "!!bool" | "!!int" | "!!float" | "!!timestamp")) => resolve_tagged(tag, text),
@@ -245,7 +280,10 @@ impl<'s> Builder<'s> {
             Some(Scalar::Int(value)) => Node::Int(value),
             Some(Scalar::Float(value)) => Node::Float(value),
             Some(Scalar::Time(value)) => Node::Time(value),
-            Some(Scalar::Str) => Node::Str(Text::Owned(text.as_bytes().to_vec())),
+            Some(Scalar::Str) => Node::Str(match text {
+                Cow::Borrowed(text) => Text::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Text::Owned(text.as_bytes().to_vec()),
+            }),
             Some(Scalar::TooBig(_)) => return Err(node.mark.error(Fault::BigNumber)),
             None if self.strict => return Err(node.mark.error(Fault::Tag)),
             // sops does not look at the error.
@@ -259,7 +297,7 @@ impl<'s> Builder<'s> {
         for id in content.iter().step_by(2) {
             let node = self.stream.node(*id);
             let shape = match &node.kind {
-                Kind::Scalar { text, .. } => (0, text.as_str()),
+                Kind::Scalar { text, .. } => (0, text.as_ref()),
                 Kind::Alias { name, .. } => (1, name.as_str()),
                 Kind::List(_) => (2, ""),
                 Kind::Map(_) => (3, ""),
@@ -271,8 +309,8 @@ impl<'s> Builder<'s> {
         Ok(())
     }
 
-    fn refuse_wrong_merge(&self, value: &YamlNode) -> Result<(), Error> {
-        let is_map = |node: &YamlNode| match &node.kind {
+    fn refuse_wrong_merge(&self, value: &YamlNode<'_>) -> Result<(), Error> {
+        let is_map = |node: &YamlNode<'_>| match &node.kind {
             Kind::Map(_) => true,
             Kind::Alias { target, .. } => matches!(self.stream.node(*target).kind, Kind::Map(_)),
             _ => false,
@@ -285,20 +323,20 @@ impl<'s> Builder<'s> {
     }
 }
 
-fn is_merge(key: &YamlNode) -> bool {
+fn is_merge(key: &YamlNode<'_>) -> bool {
     matches!(&key.kind, Kind::Scalar { text, tag: Some(tag), .. } if text == "<<" && tag == "!!merge")
 }
 
-fn comment_entries(comment: &str, inline: bool, branch: &mut Branch<'static>) {
+fn comment_entries<'t>(comment: &str, inline: bool, branch: &mut Branch<'t>) {
     branch.extend(lines(comment).map(if inline { Entry::InlineComment } else { Entry::Comment }));
 }
 
-fn comment_items(comment: &str, inline: bool, items: &mut Vec<Node<'static>>) {
+fn comment_items<'t>(comment: &str, inline: bool, items: &mut Vec<Node<'t>>) {
     items.extend(lines(comment).map(if inline { Node::InlineComment } else { Node::Comment }));
 }
 
 /// The lines of a comment without their markers.
-fn lines(comment: &str) -> impl Iterator<Item = Text<'static>> {
+fn lines<'t>(comment: &str) -> impl Iterator<Item = Text<'t>> {
     comment.split('\n').filter_map(|line| line.strip_prefix('#')).map(|line| Text::Owned(line.as_bytes().to_vec()))
 }
 
