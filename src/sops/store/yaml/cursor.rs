@@ -92,6 +92,18 @@ impl<'t> Cursor<'t> {
         self.mark.column += 1;
     }
 
+    /// Passes over visible ASCII other than `:`, in bulk; of flow collections' indicators only outside of them.
+    pub(super) fn skip_graphic_but_colons(&mut self, flow: bool) {
+        let rest = self.text.as_bytes().get(self.mark.index..).unwrap_or_default();
+        let plain = |byte: &u8| matches!(byte, b'!'..=b'9' | b';'..=b'~');
+        let run = if flow {
+            rest.iter().position(|byte| !plain(byte) || b",?[]{}".contains(byte))
+        } else {
+            rest.iter().position(|byte| !plain(byte))
+        };
+        self.skip(run.unwrap_or(rest.len()));
+    }
+
     pub(super) fn skip_blanks(&mut self) {
         while self.is_blank(0) {
             self.skip(1);

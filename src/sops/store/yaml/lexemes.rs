@@ -74,13 +74,9 @@ pub(super) fn plain<'t>(
             break;
         }
         let before = cursor.mark.index;
-        while !cursor.ends_word(0) {
-            let ends = match cursor.byte(0) {
-                b':' => cursor.ends_word(1),
-                b',' | b'?' | b'[' | b']' | b'{' | b'}' => flow,
-                _ => false,
-            };
-            if ends {
+        loop {
+            cursor.skip_graphic_but_colons(flow);
+            if cursor.ends_word(0) || !continues(cursor, flow) {
                 break;
             }
             cursor.skip_character();

@@ -115,8 +115,12 @@ struct Shape {
 
 impl Shape {
     fn of(text: &str) -> Self {
-        if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'/') {
-            return Self { plain_fits: true, single_fits: true, block_fits: !text.is_empty(), multiline: false };
+        // One word of visible ASCII, which is what most texts are; only its ends can be in the way.
+        if let [b'/' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z', .., last] = text.as_bytes()
+            && (last.is_ascii_alphanumeric() || matches!(last, b']' | b'=' | b'/'))
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Self { plain_fits: true, single_fits: true, block_fits: true, multiline: false };
         }
         let mut indicators = text.starts_with("---") || text.starts_with("...");
         let (mut special, mut tabs, mut multiline) = (false, false, false);
