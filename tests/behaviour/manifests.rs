@@ -9,7 +9,7 @@ fn no_objects_are_an_error_unless_the_application_allows_it() {
     let outcome = world.generate("plugin: {name: sops}");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
     let outcome = world.generate("plugin: {name: sops, parameters: [{name: allowEmpty, string: 'true'}]}");
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, ""), "{}", outcome.stderr);
+    assert_eq!((outcome.code, outcome.stdout.trim()), (0, ""), "{}", outcome.stderr);
 }
 
 #[test]
