@@ -26,6 +26,11 @@ impl Command {
         Box::new(Self { setting, line, form, time_limit: TIME_LIMIT })
     }
 
+    #[cfg(test)]
+    pub(super) fn limited(line: String, time_limit: Duration) -> Self {
+        Self { setting: "test", line, form: Form::AgeFile, time_limit }
+    }
+
     fn run(&self, recipient: &str) -> Result<Zeroizing<Vec<u8>>, PlaceFault> {
         let words = shell_words::split(&self.line).map_err(|_| PlaceFault::CommandSyntax)?;
         let (program, arguments) = words.split_first().ok_or(PlaceFault::CommandSyntax)?;

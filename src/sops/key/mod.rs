@@ -9,6 +9,8 @@ mod fault;
 mod identity;
 mod order;
 mod pgp;
+mod pgp_message;
+mod pgp_ocb;
 mod ssh;
 
 pub use fault::{KeyFault, PlaceFault, PlaceReport, Refusal, UnlockCause, UnlockError};
