@@ -36,7 +36,7 @@ pub enum Error {
         path: KeyPath,
     },
     /// There is metadata, but it cannot be used.
-    #[error("sops metadata: {0}")]
+    #[error("the sops metadata cannot be used")]
     Metadata(#[from] MetadataError),
     /// The data key has a length that AES does not have.
     #[error("the data key has {length} bytes, not 16, 24 or 32")]

@@ -30,7 +30,8 @@ fn the_tables_are_those_of_the_code() {
     }
     let mut parameters = String::from("| Parameter | Form | |\n| --- | --- | --- |\n");
     for parameter in PARAMETERS {
-        writeln!(parameters, "| `{}` | {} | {} |", parameter.name, parameter.shape, parameter.tooltip).unwrap();
+        writeln!(parameters, "| `{}` | {} | {} |", parameter.name, parameter.shape.as_str(), parameter.tooltip)
+            .unwrap();
     }
     compare("settings", &settings);
     compare("parameters", &parameters);
