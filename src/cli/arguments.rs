@@ -28,11 +28,35 @@ Settings are environment variables; `README.md` lists them. The most important o
   ARGOCD_SOPS_POLICY  who may decrypt when Argo CD asks: `open`
   ARGOCD_SOPS_HELM    the helm that renders (default: helm on PATH)";
 
+const GENERATE_EXAMPLES: &str = "\
+Examples:
+  SOPS_AGE_KEY_FILE=key.txt argocd-sops generate apps/web.yaml
+  argocd-sops generate web.yaml --repo ../web --kube-version 1.34
+  kubectl get application web -n argocd -o yaml | argocd-sops generate - --repo .";
+
+const DECRYPT_EXAMPLES: &str = "\
+Examples:
+  argocd-sops decrypt secrets.yaml
+  argocd-sops decrypt --input-type yaml --output-type json secrets.enc
+  argocd-sops decrypt --extract '[\"database\"][\"password\"]' secrets.yaml";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Render an Application
+    ///
+    /// Without APP it is the `generate` command of a config management plugin: Argo CD hands the Application over in
+    /// variables (ARGOCD_APP_NAME, ARGOCD_APP_PARAMETERS, KUBE_VERSION, ...), and its folder is the working directory.
+    /// Decryption then needs ARGOCD_SOPS_POLICY.
+    ///
+    /// With APP it renders the Application of a manifest from a check-out, for people and CI. Applications with `plugin:`
+    /// and, not migrated yet, with `helm:` are rendered alike. Every key that this process holds may be used.
+    #[command(after_help = GENERATE_EXAMPLES)]
     Generate(Generate),
     /// Print the plaintext of one encrypted file
+    ///
+    /// It prints what `sops decrypt` prints, byte for byte, and nothing unless the whole file is sound. The format is taken
+    /// from the file's name: .yaml, .yml, .json, .env, .ini; all else is binary.
+    #[command(after_help = DECRYPT_EXAMPLES)]
     Decrypt(Decrypt),
     /// Print a completion script for a shell
     ///
@@ -43,14 +67,7 @@ pub(super) enum Command {
     },
 }
 
-/// Render an Application.
-///
-/// Without APP it is the `generate` command of a config management plugin: Argo CD hands the Application over in
-/// variables (`ARGOCD_APP_NAME`, `ARGOCD_APP_PARAMETERS`, `KUBE_VERSION`, ...), and its folder is the working directory.
-/// Decryption then needs `ARGOCD_SOPS_POLICY`.
-///
-/// With APP it renders the Application of a manifest from a check-out, for people and CI. Applications with `plugin:` and,
-/// not migrated yet, with `helm:` are rendered alike. Every key that this process holds may be used.
+/// Arguments of `generate`.
 #[derive(Debug, Args)]
 pub(super) struct Generate {
     /// The Application's manifest; `-` reads it from stdin
@@ -77,10 +94,7 @@ fn named_folder(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
-/// Print the plaintext of one encrypted file.
-///
-/// It prints what `sops decrypt` prints, byte for byte, and nothing unless the whole file is sound. The format is taken
-/// from the file's name: `.yaml`, `.yml`, `.json`, `.env`, `.ini`, all else is binary.
+/// Arguments of `decrypt`.
 #[derive(Debug, Args)]
 pub(super) struct Decrypt {
     /// The encrypted file; `-` reads stdin (give --input-type then)
