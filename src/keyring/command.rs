@@ -11,7 +11,7 @@ use super::files::read_limited;
 use crate::sops::{Form, KeyPlace, Material, PlaceFault};
 
 /// A password manager may ask a person first.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// A key command: its line is split with a shell's quoting rules, and run without a shell.
 pub(super) struct Command {

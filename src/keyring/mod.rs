@@ -2,7 +2,7 @@
 //!
 //! [`load`] makes a [`sops::Keyring`] of [`Places`]; nothing is read before a file needs it. All places are merged, a
 //! wrong one never hides a good one, and what was wrong is said when no key opens. What a key file holds, its content
-//! tells, not its name. Neither gpg-agent nor a GnuPG home is ever asked: PGP keys are mounted as files.
+//! tells, not its name. Neither gpg-agent nor a `GnuPG` home is ever asked: PGP keys are mounted as files.
 
 mod command;
 mod files;

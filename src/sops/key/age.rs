@@ -150,9 +150,9 @@ mod tests {
 
     /// What a file of the public vectors demands, and what we made of it.
     fn judge(vector: &[u8]) -> Option<(String, String)> {
-        let split = vector.windows(2).position(|pair| pair == b"\n\n").expect("a head ends with an empty line");
-        let (head, file) = (String::from_utf8_lossy(&vector[..split]), &vector[split + 2..]);
-        let field = |name: &str| head.lines().filter_map(|line| line.strip_prefix(name)).collect::<Vec<_>>();
+        let end = vector.windows(2).position(|pair| pair == b"\n\n").expect("a head ends with an empty line");
+        let (fields, file) = (String::from_utf8_lossy(&vector[..end]), &vector[end + 2..]);
+        let field = |name: &str| fields.lines().filter_map(|line| line.strip_prefix(name)).collect::<Vec<_>>();
         if !field("passphrase: ").is_empty() {
             return None;
         }
@@ -167,7 +167,7 @@ mod tests {
             open(file, &held.identities)
         };
         let outcome = match opened {
-            Ok((payload, _)) => hex(&Sha256::digest(payload.expose())),
+            Ok((payload, _)) => format!("{:x}", Sha256::digest(payload.expose())),
             Err(KeyFault::NoMatch { .. }) => "no match".to_owned(),
             Err(KeyFault::Damaged("it holds more than a data key")) => "too long".to_owned(),
             Err(_) => "failure".to_owned(),
@@ -178,10 +178,6 @@ mod tests {
             _ => "failure".to_owned(),
         };
         Some((outcome, expected))
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     #[test]

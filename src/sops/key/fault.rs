@@ -167,7 +167,7 @@ pub enum PlaceFault {
         /// Its fingerprint.
         fingerprint: String,
     },
-    /// OpenPGP data that cannot be read.
+    /// `OpenPGP` data that cannot be read.
     #[error("no readable PGP key")]
     NoPgpKey,
     /// Neither age, nor SSH, nor PGP.

@@ -1,7 +1,5 @@
 //! Private keys, told apart by what they look like.
 
-use std::borrow::Cow;
-
 use zeroize::Zeroizing;
 
 use super::fault::{PlaceFault, PlaceReport};
@@ -238,7 +236,7 @@ impl Looks {
         Self::of_line(&first)
     }
 
-    fn of_line(line: &Cow<'_, str>) -> Self {
+    fn of_line(line: &str) -> Self {
         let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| line.starts_with(prefix));
         if begins(&["age-encryption.org/", "-----BEGIN AGE "]) {
             Self::AgeProtected

@@ -196,7 +196,7 @@ impl Keyring {
         let wants = |wanted: fn(&MasterKey) -> bool| metadata.key_groups.iter().flatten().any(wanted);
         let mut inventory = Inventory::default();
         if wants(|key| matches!(key, MasterKey::Age(_) | MasterKey::Pgp(_))) {
-            inventory.reports = self.held().reports.clone();
+            inventory.reports.clone_from(&self.held().reports);
         }
         if wants(|key| matches!(key, MasterKey::Age(_))) {
             inventory.identities = self.held().names();

@@ -1,6 +1,6 @@
 //! A PGP message that holds a data key: for whom it is, and what is in it.
 //!
-//! Sequoia opens what the standard (RFC 9580) knows. GnuPG 2.3 and newer writes an encryption container of its own for
+//! Sequoia opens what the standard (RFC 9580) knows. `GnuPG` 2.3 and newer writes an encryption container of its own for
 //! keys that ask for it; that one is taken apart in [`pgp_ocb`](super::pgp_ocb).
 
 use std::cell::Cell;
@@ -175,7 +175,7 @@ impl Trial<'_> {
         for pkesk in recipients {
             let recipient = pkesk.recipient();
             // Hidden recipients leave no name: any key may be the one.
-            let fits = |key: &SecretKey| recipient.as_ref().is_none_or(|name| name.aliases(&key.key.key_handle()));
+            let fits = |key: &SecretKey| recipient.as_ref().is_none_or(|name| name.aliases(key.key.key_handle()));
             for (index, candidate) in self.keys.iter().enumerate().filter(|(_, key)| fits(key)) {
                 tries += 1;
                 if tries > MAX_TRIES {

@@ -1,6 +1,6 @@
-//! The OCB encrypted data packet (tag 20) that GnuPG 2.3 and newer writes for keys that ask for it.
+//! The OCB encrypted data packet (tag 20) that `GnuPG` 2.3 and newer writes for keys that ask for it.
 //!
-//! It never came into the OpenPGP standard, and sequoia 2 does not read it. The format is that of
+//! It never came into the `OpenPGP` standard, and sequoia 2 does not read it. The format is that of
 //! draft-koch-librepgp, section 5.16: a header, chunks with a tag each, and a last tag over the length.
 
 use aes_gcm::aead::generic_array::typenum::{U15, U16};
@@ -16,7 +16,7 @@ const HEADER_BYTES: usize = 4;
 const NONCE_BYTES: usize = 15;
 const TAG_BYTES: usize = 16;
 /// How the associated data begins: the packet's tag as new-format header byte.
-const PACKET_TAG: u8 = 0xc0 | 20;
+const PACKET_TAG: u8 = 0xc0 | 0x14;
 /// Chunks of 2^22 bytes are what gpg writes at most; a data key fits into one of the smallest.
 const MAX_CHUNK_SIZE: u8 = 16;
 
