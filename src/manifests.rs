@@ -285,6 +285,15 @@ impl<'de> Visitor<'de> for LeafVisitor {
         Ok(Leaf::default())
     }
 
+    // Numbers beyond 64 bits: Go reads them as floats.
+    fn visit_i128<E>(self, _: i128) -> Result<Leaf, E> {
+        Ok(Leaf::default())
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Leaf, E> {
+        Ok(Leaf::default())
+    }
+
     fn visit_f64<E>(self, _: f64) -> Result<Leaf, E> {
         Ok(Leaf::default())
     }
@@ -357,6 +366,13 @@ mod tests {
     #[test]
     fn double_keys_pass_as_they_do_in_argo_cd() {
         assert_eq!(checked(&format!("{OBJECT}data: {{a: b, a: c}}\nkind: Secret\n")).unwrap(), 1);
+    }
+
+    #[test]
+    fn numbers_of_any_size_pass() {
+        for number in ["18446744073709551616", "-9223372036854775809", "0xFFFFFFFFFFFFFFFFFF", &"9".repeat(60)] {
+            assert_eq!(checked(&format!("{OBJECT}spec: {{big: {number}}}\n")).unwrap(), 1, "{number}");
+        }
     }
 
     #[test]
