@@ -21,7 +21,8 @@ impl Glob {
     #[must_use]
     pub fn new(pattern: &RepoPath) -> Option<Self> {
         let matcher = GlobBuilder::new(pattern.as_str()).literal_separator(true).build().ok()?.compile_matcher();
-        let fixed: Vec<&str> = pattern.components().take_while(|component| !Self::is_pattern(component)).collect();
+        let fixed: Vec<&str> =
+            pattern.components().take_while(|component| !component.contains(['*', '?', '[', '{', '\\'])).collect();
         Some(Self { matcher, folder: RepoPath::root().join(&fixed.join("/"))? })
     }
 
@@ -35,5 +36,24 @@ impl Glob {
     #[must_use]
     pub fn matches(&self, path: &RepoPath) -> bool {
         self.matcher.is_match(path.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_pattern_ends_before_the_first_component_that_may_vary() {
+        for (pattern, folder) in [
+            ("envs/prod/*.yaml", "envs/prod"),
+            ("envs/{prod,dev}/x-*.yaml", "envs"),
+            ("envs/pro?/x.yaml", "envs"),
+            ("envs/pro\\d/*.yaml", "envs"),
+            ("**/x.yaml", ""),
+        ] {
+            let pattern = RepoPath::root().join(pattern).unwrap();
+            assert_eq!(Glob::new(&pattern).unwrap().folder(), RepoPath::root().join(folder).unwrap());
+        }
     }
 }
