@@ -4,6 +4,7 @@ use crate::app;
 use crate::deadline::Deadline;
 use crate::helm::{self, Helm};
 use crate::manifests::{self, Manifests};
+use crate::sops;
 use crate::values::{self, Loader, Sources};
 
 /// Renders Applications; made once, shared by all requests.
@@ -88,6 +89,22 @@ pub enum Fault {
     Dependency,
 }
 
+impl From<sops::ErrorKind> for Fault {
+    /// A file that is no sound SOPS file is like any other broken file of an Application; one whose values or MAC do not
+    /// agree cannot be decrypted.
+    fn from(kind: sops::ErrorKind) -> Self {
+        use sops::ErrorKind;
+        match kind {
+            ErrorKind::Syntax
+            | ErrorKind::MetadataMissing
+            | ErrorKind::MetadataInvalid
+            | ErrorKind::Emit
+            | ErrorKind::Extract => Self::Application,
+            ErrorKind::ValueAuth | ErrorKind::ValueFormat | ErrorKind::Mac => Self::Decrypt,
+        }
+    }
+}
+
 impl Fault {
     /// The exit code of the process.
     #[must_use]
@@ -110,9 +127,8 @@ impl Error {
             Self::App(_) => Fault::Application,
             Self::Values(error) => match error {
                 values::Error::Refused { .. } => Fault::Refused,
-                values::Error::Unlock { .. } | values::Error::Decrypt { .. } | values::Error::StillEncrypted { .. } => {
-                    Fault::Decrypt
-                }
+                values::Error::Decrypt { cause, .. } => cause.kind().into(),
+                values::Error::Unlock { .. } | values::Error::StillEncrypted { .. } => Fault::Decrypt,
                 values::Error::Source(_)
                 | values::Error::NoMatch { .. }
                 | values::Error::UnknownRef { .. }

@@ -95,7 +95,8 @@ impl Failure {
             | Self::TooLarge { .. }
             | Self::NoRepository { .. }
             | Self::ExtractPath(_) => Fault::Application.exit_code(),
-            Self::Decrypt { .. } | Self::Unlock { .. } => Fault::Decrypt.exit_code(),
+            Self::Decrypt { cause, .. } => Fault::from(cause.kind()).exit_code(),
+            Self::Unlock { .. } => Fault::Decrypt.exit_code(),
             Self::Output(_) | Self::Runtime(_) => Fault::Dependency.exit_code(),
             Self::Signal(number) => 128 + number,
         }

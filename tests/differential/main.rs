@@ -43,7 +43,7 @@ const RICH: usize = 70;
 const ATTEMPTS: u64 = 12;
 
 /// Our exit code for data that the output format cannot hold.
-const REFUSED_OUTPUT: i32 = 4;
+const REFUSED_OUTPUT: i32 = 2;
 
 /// So many mismatches are told in full.
 const SHOWN: usize = 60;

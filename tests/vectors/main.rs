@@ -327,7 +327,9 @@ fn values(printed: &[u8]) -> BTreeSet<String> {
         let rest = line.split_once(": ").or_else(|| line.split_once('=')).map_or(line, |(_, value)| value);
         rest.trim_matches([' ', '\t', '\r', '"', '\'', '-', ',', '#', ';', '`']).to_owned()
     };
-    text.lines().map(value).filter(|value| value.chars().count() >= 6).collect()
+    let key_alone = |line: &&str| line.trim_end().ends_with(':') || line.starts_with('[');
+    let lines = text.lines().filter(|line| !key_alone(line));
+    lines.map(value).filter(|value| value.chars().count() >= 6).collect()
 }
 
 fn first_line(said: &[u8]) -> String {
