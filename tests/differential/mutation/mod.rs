@@ -1,6 +1,7 @@
 //! Changes to encrypted files, as accident, malice and editors make them.
 
 mod metadata;
+mod style;
 mod text;
 mod values;
 
@@ -35,6 +36,9 @@ pub(crate) const ALL: &[Mutation] = &[
     ("value replaced", values::replace_value),
     ("value surrounded", values::surround_value),
     ("value quoted", values::quote_value),
+    ("value restyled", style::restyle_value),
+    ("key restyled", style::restyle_key),
+    ("collection restyled", style::restyle_collection),
     ("base64 loosened", values::loosen_base64),
     ("age file changed", metadata::change_age_file),
     ("character changed", text::change_character),
