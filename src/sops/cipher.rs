@@ -31,7 +31,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// AES-GCM under a file's data key, made once per file.
 pub(crate) struct Cipher {
-    iv_32: Box<dyn Open>, // what sops writes
+    /// For initialisation vectors of 32 bytes: what sops writes.
+    usual: Box<dyn Open>,
     iv_16: Box<dyn Open>,
     iv_12: Box<dyn Open>,
 }
@@ -64,7 +65,7 @@ impl Cipher {
     {
         let key = GenericArray::from_slice(key);
         Self {
-            iv_32: Box::new(AesGcm::<A, U32>::new(key)),
+            usual: Box::new(AesGcm::<A, U32>::new(key)),
             iv_16: Box::new(AesGcm::<A, U16>::new(key)),
             iv_12: Box::new(AesGcm::<A, U12>::new(key)),
         }
@@ -87,7 +88,7 @@ impl Cipher {
         let tag = *Tag::from_slice(&text[split..]);
         text.truncate(split);
         let gcm = match iv.len() {
-            32 => &self.iv_32,
+            32 => &self.usual,
             16 => &self.iv_16,
             12 => &self.iv_12,
             length => return Err(ValueFault::IvLength(length)),
@@ -171,4 +172,122 @@ fn read(kind: &[u8], mut text: Zeroizing<Vec<u8>>) -> Result<Opened, ValueFault>
         _ => return Err(ValueFault::UnknownType),
     };
     Ok(Opened::Other(node, Plaintext::new(std::mem::take(&mut *text))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Sealed by Go's crypto/cipher under the key 00 01 02 ..., with the IV f0 ef ee ...
+    const SEALED: [(usize, &str, &str, &str); 5] = [
+        (32, "GSoEDnE=", "8O/u7ezr6uno5+bl5OPi4eDf3t3c29rZ2NfW1dTT0tE=", "puX/LWDRpI1Ry5YytzIaoQ=="),
+        (32, "4chZtpw=", "8O/u7ezr6uno5+bl", "msoBax+BM/0VOT6GR2M2hg=="),
+        (32, "jfkvKR8=", "8O/u7ezr6uno5+bl5OPi4Q==", "PZUv1eXc0UB6e47rwbYCuQ=="),
+        (16, "Q2tCLhw=", "8O/u7ezr6uno5+bl5OPi4eDf3t3c29rZ2NfW1dTT0tE=", "1kC8be+FBpitb48tzlk5Uw=="),
+        (24, "tzy5tgU=", "8O/u7ezr6uno5+bl5OPi4eDf3t3c29rZ2NfW1dTT0tE=", "jJLEo6ct9+UXu8xMUH5bzA=="),
+    ];
+    const IV: &str = "8O/u7ezr6uno5+bl5OPi4eDf3t3c29rZ2NfW1dTT0tE=";
+
+    fn cipher(length: u8) -> Cipher {
+        Cipher::new(&DataKey::new((0..length).collect())).unwrap()
+    }
+
+    fn value(data: &str, iv: &str, tag: &str, kind: &str) -> String {
+        format!("ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:{kind}]")
+    }
+
+    fn fault(value: &str, aad: &str) -> ValueFault {
+        cipher(32).open(value.as_bytes(), aad.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn keys_of_three_sizes_and_ivs_of_three_lengths_open() {
+        for (length, data, iv, tag) in SEALED {
+            let opened = cipher(u8::try_from(length).unwrap()).open(value(data, iv, tag, "str").as_bytes(), b"a:b:");
+            assert!(matches!(opened, Ok(Opened::Str(text)) if text == b"hello"), "{length} {iv}");
+        }
+        assert!(matches!(Cipher::new(&DataKey::new(vec![0; 33])), Err(Error::DataKey { length: 33 })));
+    }
+
+    #[test]
+    fn a_value_is_bound_to_its_path_and_to_every_bit() {
+        let (_, data, iv, tag) = SEALED[0];
+        assert_eq!(fault(&value(data, iv, tag, "str"), "a:c:"), ValueFault::Authentication);
+        assert_eq!(fault(&value("GSoEDnA=", iv, tag, "str"), "a:b:"), ValueFault::Authentication);
+        assert_eq!(fault(&value(data, &iv.replace("8O", "8A"), tag, "str"), "a:b:"), ValueFault::Authentication);
+        assert_eq!(fault(&value(data, iv, "puX/LWDRpI1Ry5YytzIa", "str"), "a:b:"), ValueFault::Authentication);
+    }
+
+    #[test]
+    fn the_empty_string_is_not_encrypted() {
+        assert!(matches!(cipher(32).open(b"", b"anything"), Ok(Opened::Str(text)) if text.is_empty()));
+    }
+
+    #[test]
+    fn text_behind_the_bracket_and_loose_bits_are_ignored() {
+        let (_, data, iv, tag) = SEALED[0];
+        for value in [
+            value(data, iv, tag, "str") + " and more",
+            value(data, iv, tag, "str") + "\n]",
+            value("GSoEDnF=", iv, tag, "str"),
+            value("GSoE\rDnE=", iv, tag, "str"),
+        ] {
+            let opened = cipher(32).open(value.as_bytes(), b"a:b:");
+            assert!(matches!(opened, Ok(Opened::Str(text)) if text == b"hello"), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn other_forms_are_not_encrypted_values() {
+        let (_, data, iv, tag) = SEALED[0];
+        for value in [
+            "plain".to_owned(),
+            " ".to_owned() + &value(data, iv, tag, "str"),
+            value("", iv, tag, "str"),
+            value(data, "", tag, "str"),
+            value(data, iv, "", "str"),
+            value(data, iv, tag, ""),
+            value(data, iv, tag, "str").replace("AES256", "AES128"),
+            value(data, iv, tag, "str").replace(']', ""),
+            value(&format!("{data}\n"), iv, tag, "str"),
+        ] {
+            assert_eq!(fault(&value, "a:b:"), ValueFault::NotEncrypted("plain text"), "{value:?}");
+        }
+        assert_eq!(fault(&value("GSoEDnE", iv, tag, "str"), "a:b:"), ValueFault::Base64("data"));
+        assert_eq!(fault(&value(data, "-_==", tag, "str"), "a:b:"), ValueFault::Base64("iv"));
+        assert_eq!(fault(&value(data, iv, "a,b=", "str"), "a:b:"), ValueFault::Base64("tag"));
+        assert_eq!(fault(&value(data, "8O/u7ezr6uno5+bl5OPi4eDf3t0=", tag, "str"), "a:b:"), ValueFault::IvLength(20));
+    }
+
+    #[test]
+    fn each_type_is_read_as_go_reads_it() {
+        let open =
+            |data, tag, kind: &str, aad: &str| cipher(32).open(value(data, IV, tag, kind).as_bytes(), aad.as_bytes());
+        let text = |opened| match opened {
+            Ok(Opened::Other(node, text)) => (format!("{node:?}"), text.expose().to_vec()),
+            other => panic!("{other:?}"),
+        };
+        let int = text(open("XH9YVQ==", "oSVy3mZ33CP0CFlL18Nycg==", "int", "a:"));
+        assert_eq!(int, ("Int(-7)".to_owned(), b"-007".to_vec()));
+        let float = text(open("QTdZEjMZ", "XHb/6iJyaQ20F4fuuaVjTA==", "float", "a:"));
+        assert_eq!(float, ("Float(0.25)".to_owned(), b"0x1p-2".to_vec()));
+        assert_eq!(text(open("JR09Jw==", "JlX8BM+Z2oGe4yKdzQaWLg==", "bool", "a:")).0, "Bool(true)");
+        let time = text(open("Q39YUzMaWV8vU/7D2vipyDwT2D6szRqqEZ6SNQ==", "vbevCWH3L6k101VX5GCppw==", "time", "a:"));
+        assert!(time.0.starts_with("Time("), "{}", time.0);
+        let comment = open("USEHFns=", "mlbFLowqa/3xNSNToimnHw==", "comment", ":");
+        assert!(matches!(comment, Ok(Opened::Comment(text)) if text == b" note"));
+    }
+
+    #[test]
+    fn plaintext_that_is_not_of_its_type_is_refused() {
+        let fault = |data, tag, kind| fault(&value(data, IV, tag, kind), "a:");
+        let x = ("CQ==", "uqpVCtbKAomT4jfLRPf5VA==");
+        assert_eq!(fault(x.0, x.1, "bytes"), ValueFault::Bytes);
+        assert_eq!(fault(x.0, x.1, "date"), ValueFault::UnknownType);
+        assert_eq!(fault(x.0, x.1, "int"), ValueFault::Plaintext("int"));
+        assert_eq!(fault(x.0, x.1, "time"), ValueFault::Plaintext("time"));
+        assert_eq!(fault("CCob", "IgfHGmhlAN+QrrZev4mCOA==", "bool"), ValueFault::Plaintext("bool"));
+        let too_big = fault("SH1aUS0cWUItUZLE3/WrxD4X0w==", "UUhIp9FREAoz7+wPSOmMvg==", "int");
+        assert_eq!(too_big, ValueFault::Plaintext("int"));
+    }
 }

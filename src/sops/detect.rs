@@ -122,6 +122,20 @@ mod tests {
     }
 
     #[test]
+    fn yaml_is_found_under_any_name() {
+        let yaml = "a: VALUE\nsops:\n    lastmodified: \"x\"\n    mac: VALUE\n";
+        for name in ["values.yaml", "values.yaml.enc", "secrets"] {
+            assert_eq!(found(name, yaml), Some(Format::Yaml), "{name}");
+        }
+        assert_eq!(found("a.yaml", "{a: \"VALUE\", sops: {age: {enc: x}}}\n"), Some(Format::Yaml));
+        assert_eq!(found("a.yaml", "sops:\n  enabled: true\n  mac:\n    x: 1\n"), None);
+        assert_eq!(found("a.yaml", "a: [sops\n"), None, "broken, but nobody's ciphertext");
+        assert!(detect("a.yaml", b"a: [ENC[AES256_GCM,\n").is_err(), "broken, and perhaps ciphertext");
+        let second = format!("a: {VALUE}\n---\nsops: {{mac: {VALUE:?}}}\n");
+        assert!(detect("a.yaml", second.as_bytes()).is_err(), "metadata in the second document is none");
+    }
+
+    #[test]
     fn dotenv_and_ini_are_found_under_any_name() {
         let dotenv = "A=VALUE\nsops_mac=VALUE\nsops_version=3.13.3\n";
         assert_eq!(found("secrets", dotenv), Some(Format::Dotenv));

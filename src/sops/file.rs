@@ -1,5 +1,9 @@
 //! An encrypted file taken apart, and what comes of it when the MAC has agreed.
 
+use std::fmt;
+
+use zeroize::Zeroizing;
+
 use super::cipher;
 use super::decrypt;
 use super::error::{Error, KeyPath, Step};
@@ -50,11 +54,16 @@ impl<'a> File<'a> {
 }
 
 /// A file whose every value was decrypted, and whose MAC agreed.
-#[derive(Debug)]
 pub struct Decrypted<'a> {
     tree: Tree<'a>,
     texts: Vec<Plaintext>,
     size: usize,
+}
+
+impl fmt::Debug for Decrypted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 impl Decrypted<'_> {
@@ -111,7 +120,7 @@ impl Decrypted<'_> {
 
     fn print(&self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> Result<Plaintext, Error> {
         // Room for all of it at once: a Vec that grows leaves its old self behind in memory.
-        let mut out = zeroize::Zeroizing::new(Vec::with_capacity(self.size));
+        let mut out = Zeroizing::new(Vec::with_capacity(self.size));
         write(&mut out)?;
         Ok(Plaintext::new(std::mem::take(&mut *out)))
     }
@@ -183,5 +192,93 @@ fn take_secrets_of_node(node: &mut Node<'_>, secrets: &mut Vec<Plaintext>) {
 fn take_secret(text: &mut Text<'_>, secrets: &mut Vec<Plaintext>) {
     if let Text::Secret(bytes) = text {
         secrets.push(Plaintext::new(std::mem::take(bytes)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sops::error::{ErrorKind, MacFault};
+
+    // Written by sops 3.13.3; the keys are what age unwrapped with the vectors' throwaway identity.
+    const JSON: &[u8] = include_bytes!("../../tests/vectors/sops/cases/json-types.json");
+    const JSON_OUT: &[u8] = include_bytes!("../../tests/vectors/sops/expected/json-types.json");
+    const JSON_KEY: &str = "826712fec298e6f59f667c21a2f440274c558c15d496d09795122c058c73e7a4";
+    const INI: &[u8] = include_bytes!("../../tests/vectors/sops/cases/ini-comments.ini");
+    const INI_OUT: &[u8] = include_bytes!("../../tests/vectors/sops/expected/ini-comments.ini");
+    const INI_KEY: &str = "559713b992a150ae157cc467e9479bf30b67d259cfb332ce6c78d9a4590e2bca";
+
+    fn key(hex: &str) -> DataKey {
+        let byte = |pair| u8::from_str_radix(pair, 16).unwrap();
+        DataKey::new((0..hex.len()).step_by(2).map(|at| byte(&hex[at..at + 2])).collect())
+    }
+
+    fn decrypt(format: Format, input: &[u8], hex: &str) -> Result<Vec<u8>, Error> {
+        let decrypted = File::parse(format, input)?.decrypt(key(hex))?;
+        decrypted.emit(format, None).map(|plaintext| plaintext.expose().to_vec())
+    }
+
+    #[test]
+    fn what_sops_encrypted_comes_out_as_sops_prints_it() {
+        assert_eq!(decrypt(Format::Json, JSON, JSON_KEY).unwrap(), JSON_OUT);
+        assert_eq!(decrypt(Format::Ini, INI, INI_KEY).unwrap(), INI_OUT);
+    }
+
+    #[test]
+    fn another_key_opens_nothing_and_the_message_names_the_place_only() {
+        let error = decrypt(Format::Ini, INI, JSON_KEY).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ValueAuth);
+        assert!(error.to_string().starts_with("`a.k`: does not authenticate"), "{error}");
+    }
+
+    #[test]
+    fn without_its_mac_a_file_stays_closed() {
+        let text = String::from_utf8(JSON.to_vec()).unwrap().replace("\"mac\":", "\"mad\":");
+        let error = decrypt(Format::Json, text.as_bytes(), JSON_KEY).unwrap_err();
+        assert!(matches!(error, Error::Mac(MacFault::Missing)), "{error}");
+        let text = String::from_utf8(JSON.to_vec()).unwrap().replacen('{', "{\"added_unencrypted\": 1,", 1);
+        let error = decrypt(Format::Json, text.as_bytes(), JSON_KEY).unwrap_err();
+        assert!(matches!(error, Error::Mac(MacFault::Mismatch)), "{error}");
+        let text = String::from_utf8(JSON.to_vec()).unwrap().replacen('{', "{\"added_unencrypted\": null,", 1);
+        assert!(decrypt(Format::Json, text.as_bytes(), JSON_KEY).is_ok(), "null is not in the MAC");
+    }
+
+    #[test]
+    fn plain_data_at_an_encrypted_path_is_refused() {
+        for (value, said) in [("1", "a number"), ("true", "a boolean"), ("\"x\"", "plain text")] {
+            let text = String::from_utf8(JSON.to_vec()).unwrap().replacen('{', &format!("{{\"a b\": [{value}],"), 1);
+            let error = decrypt(Format::Json, text.as_bytes(), JSON_KEY).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ValueFormat);
+            assert_eq!(error.to_string(), format!("`\"a b\"[0]`: should be encrypted, but is {said}"));
+        }
+    }
+
+    #[test]
+    fn a_part_is_extracted_as_its_text_or_as_a_file() {
+        let extract = |path: &str, format| {
+            let decrypted = File::parse(Format::Ini, INI).unwrap().decrypt(key(INI_KEY)).unwrap();
+            decrypted.extract(&path.parse().unwrap(), format, None).map(|plaintext| plaintext.expose().to_vec())
+        };
+        let k = extract("[\"a\"][\"k\"]", Format::Json).unwrap();
+        assert!(!k.contains(&b'\n') && !k.contains(&b'"'), "a bare text");
+        assert!(extract("[\"a\"]", Format::Json).unwrap().starts_with(b"{\n\t\"k\": \""));
+        let error = extract("[\"a\"][\"missing\"]", Format::Json).unwrap_err();
+        assert_eq!(error.to_string(), "cannot extract: no key `a.missing`");
+        assert!(extract("[\"a\"][0]", Format::Json).is_err());
+    }
+
+    #[test]
+    fn every_decrypted_leaf_is_a_secret_and_nothing_else_is() {
+        let decrypted = File::parse(Format::Ini, INI).unwrap().decrypt(key(INI_KEY)).unwrap();
+        let secrets = decrypted.into_secrets();
+        let encrypted = INI.windows(5).filter(|window| window == b"ENC[A").count() - 1; // but the MAC
+        assert_eq!(secrets.len(), encrypted);
+    }
+
+    #[test]
+    fn debug_output_shows_no_secret() {
+        let decrypted = File::parse(Format::Ini, INI).unwrap().decrypt(key(INI_KEY)).unwrap();
+        let printed = decrypted.emit(Format::Ini, None).unwrap();
+        assert_eq!(format!("{decrypted:?} {printed:?}"), "[redacted] [redacted]");
     }
 }

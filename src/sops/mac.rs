@@ -88,7 +88,9 @@ mod tests {
     fn open_values_enter_by_type() {
         let digest = |leaves: &[Node<'_>]| {
             let mut mac = Mac::new(false);
-            leaves.iter().for_each(|leaf| mac.add(leaf).unwrap());
+            for leaf in leaves {
+                mac.add(leaf).unwrap();
+            }
             mac.hash.finalize()
         };
         let leaves = [

@@ -126,8 +126,8 @@ fn as_go_sees(text: &[u8]) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn rules(selector: Selector) -> Rules {
-        Rules::new(&selector).unwrap()
+    fn rules(selector: &Selector) -> Rules {
+        Rules::new(selector).unwrap()
     }
 
     fn due(rules: &Rules, path: &[&str]) -> bool {
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn any_ancestor_counts() {
-        let rules = rules(Selector::UnencryptedSuffix("_unencrypted".to_owned()));
+        let rules = rules(&Selector::UnencryptedSuffix("_unencrypted".to_owned()));
         assert!(due(&rules, &["a", "b"]));
         assert!(!due(&rules, &["a_unencrypted", "b"]));
         assert!(!due(&rules, &["a", "b_unencrypted"]));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn each_key_is_tested_alone_and_not_anchored() {
-        let rules = rules(Selector::EncryptedRegex("Data|^x:y$".to_owned()));
+        let rules = rules(&Selector::EncryptedRegex("Data|^x:y$".to_owned()));
         assert!(due(&rules, &["stringData", "a"]));
         assert!(!due(&rules, &["string", "data"]));
         assert!(!due(&rules, &["x", "y"]));
@@ -155,13 +155,13 @@ mod tests {
 
     #[test]
     fn an_invalid_regex_matches_nothing() {
-        assert!(!due(&rules(Selector::EncryptedRegex("a**".to_owned())), &["a"]));
-        assert!(due(&rules(Selector::UnencryptedRegex("(".to_owned())), &["("]));
+        assert!(!due(&rules(&Selector::EncryptedRegex("a**".to_owned())), &["a"]));
+        assert!(due(&rules(&Selector::UnencryptedRegex("(".to_owned())), &["("]));
     }
 
     #[test]
     fn a_marking_comment_stays_open_and_the_next_one_is_encrypted() {
-        let rules = rules(Selector::EncryptedCommentRegex("enc".to_owned()));
+        let rules = rules(&Selector::EncryptedCommentRegex("enc".to_owned()));
         let mut comments = Comments::default();
         rules.note(&mut comments, b" enc");
         assert!(!rules.comment_is_due(Covered::default(), &comments));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_opening_comment_opens_itself() {
-        let rules = rules(Selector::UnencryptedCommentRegex("open".to_owned()));
+        let rules = rules(&Selector::UnencryptedCommentRegex("open".to_owned()));
         let mut comments = Comments::default();
         assert!(rules.comment_is_due(Covered::default(), &comments));
         rules.note(&mut comments, b" open");

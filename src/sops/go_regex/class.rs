@@ -122,6 +122,14 @@ const SCRIPTS: &str = "Adlam Ahom Arabic Armenian Avestan Balinese Bamum Batak B
     Sogdian Soyombo Sundanese Syriac Tagalog Tagbanwa Takri Tamil Tangsa Tangut Telugu Thaana Thai Tibetan \
     Tifinagh Tirhuta Toto Ugaritic Vai Vithkuqi Wancho Yezidi Yi";
 
+/// What came of an attempt to read a named class.
+pub(super) enum Read<'p> {
+    /// It is read; this follows.
+    Upto(&'p str),
+    /// Something else stands here.
+    SomethingElse,
+}
+
 /// Reads `[...]`; gives its translation and what follows it.
 pub(super) fn bracketed(text: &str) -> Option<(String, &str)> {
     let mut rest = text.strip_prefix('[')?;
@@ -143,9 +151,9 @@ pub(super) fn bracketed(text: &str) -> Option<(String, &str)> {
             _ => {}
         }
         first = false;
-        if let Some(after) = posix(&mut items, rest)? {
+        if let Read::Upto(after) = posix(&mut items, rest)? {
             rest = after;
-        } else if let Some(after) = group(&mut items, rest)? {
+        } else if let Read::Upto(after) = group(&mut items, rest)? {
             rest = after;
         } else {
             let (low, after) = member(rest)?;
@@ -172,29 +180,31 @@ fn member(text: &str) -> Option<(u32, &str)> {
 }
 
 /// `[:name:]`. Without `:]` anywhere behind it, `[:` are two characters.
-fn posix<'p>(items: &mut String, text: &'p str) -> Option<Option<&'p str>> {
-    let Some((name, rest)) = text.strip_prefix("[:").and_then(|text| text.split_once(":]")) else { return Some(None) };
+fn posix<'p>(items: &mut String, text: &'p str) -> Option<Read<'p>> {
+    let Some((name, rest)) = text.strip_prefix("[:").and_then(|text| text.split_once(":]")) else {
+        return Some(Read::SomethingElse);
+    };
     let (negated, name) = name.strip_prefix('^').map_or((false, name), |name| (true, name));
     let (_, ranges) = POSIX.iter().find(|(known, _)| *known == name)?;
     push_item(items, ranges, negated);
-    Some(Some(rest))
+    Some(Read::Upto(rest))
 }
 
-/// `\d`, `\s`, `\w`, `\pN`, `\p{Name}` and their opposites. `Some(None)`: something else.
-pub(super) fn group<'p>(items: &mut String, text: &'p str) -> Option<Option<&'p str>> {
-    let Some(escaped) = text.strip_prefix('\\') else { return Some(None) };
+/// `\d`, `\s`, `\w`, `\pN`, `\p{Name}` and their opposites.
+pub(super) fn group<'p>(items: &mut String, text: &'p str) -> Option<Read<'p>> {
+    let Some(escaped) = text.strip_prefix('\\') else { return Some(Read::SomethingElse) };
     let mut chars = escaped.chars();
-    let Some(kind) = chars.next() else { return Some(None) };
+    let Some(kind) = chars.next() else { return Some(Read::SomethingElse) };
     let rest = chars.as_str();
     let ranges = match kind.to_ascii_lowercase() {
         'd' => "0-9",
         's' => "\\x{9}\\x{A}\\x{C}\\x{D}\\x{20}",
         'w' => "0-9A-Za-z_",
-        'p' => return unicode(items, rest, kind == 'P').map(Some),
-        _ => return Some(None),
+        'p' => return unicode(items, rest, kind == 'P').map(Read::Upto),
+        _ => return Some(Read::SomethingElse),
     };
     push_item(items, ranges, kind.is_ascii_uppercase());
-    Some(Some(rest))
+    Some(Read::Upto(rest))
 }
 
 /// What follows `\p`.

@@ -320,7 +320,7 @@ impl Translation<'_> {
             }
             _ => {
                 let mut group = String::new();
-                if let Some(rest) = class::group(&mut group, self.rest)? {
+                if let class::Read::Upto(rest) = class::group(&mut group, self.rest)? {
                     self.begin_atom();
                     self.rest = rest;
                     self.push_class(&format!("[{group}]"));

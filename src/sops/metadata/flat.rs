@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::MetadataError;
 use crate::sops::store::MAX_DEPTH;
@@ -91,7 +92,7 @@ impl<'a> Place<'a> {
             }
             let mut items = Vec::with_capacity(self.items.len());
             for (index, item) in self.items {
-                path.push_str(&format!("{LIST}{index}"));
+                write!(path, "{LIST}{index}").expect("writing to a String does not fail");
                 items.push(item.node(path)?);
                 path.truncate(length);
             }

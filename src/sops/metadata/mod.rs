@@ -284,7 +284,8 @@ impl Metadata {
 }
 
 fn selector(fields: &Fields<'_, '_>) -> Result<Selector, MetadataError> {
-    const SELECTORS: [(&str, fn(String) -> Selector); 6] = [
+    type Make = fn(String) -> Selector;
+    const SELECTORS: [(&str, Make); 6] = [
         ("unencrypted_suffix", Selector::UnencryptedSuffix),
         ("encrypted_suffix", Selector::EncryptedSuffix),
         ("unencrypted_regex", Selector::UnencryptedRegex),
@@ -407,4 +408,4 @@ fn is_version(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

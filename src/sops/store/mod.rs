@@ -174,7 +174,7 @@ pub(crate) fn write_scalar(out: &mut Vec<u8>, node: &Node<'_>) {
 pub(crate) fn line_and_column(input: &[u8], offset: usize) -> (usize, usize) {
     let before = &input[..offset.min(input.len())];
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    (before.iter().filter(|byte| **byte == b'\n').count() + 1, before.len() - line_start + 1)
+    (memchr::memchr_iter(b'\n', before).count() + 1, before.len() - line_start + 1)
 }
 
 #[cfg(test)]
