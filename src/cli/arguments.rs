@@ -45,8 +45,8 @@ pub(super) enum Command {
     /// Render an Application
     ///
     /// Without APP it is the `generate` command of a config management plugin: Argo CD hands the Application over in
-    /// variables (ARGOCD_APP_NAME, ARGOCD_APP_PARAMETERS, KUBE_VERSION, ...), and its folder is the working directory.
-    /// Decryption then needs ARGOCD_SOPS_POLICY.
+    /// variables (`ARGOCD_APP_NAME`, `ARGOCD_APP_PARAMETERS`, `KUBE_VERSION`, ...), and its folder is the working directory.
+    /// Decryption then needs `ARGOCD_SOPS_POLICY`.
     ///
     /// With APP it renders the Application of a manifest from a check-out, for people and CI. Applications with `plugin:`
     /// and, not migrated yet, with `helm:` are rendered alike. Every key that this process holds may be used.
@@ -106,7 +106,7 @@ pub(super) struct Decrypt {
     /// The format to print in [default: by the file's name]
     #[arg(long, value_name = "FORMAT")]
     pub(super) output_type: Option<String>,
-    /// Print only this part of the file, for example '["database"]["password"]'
+    /// Print only this part of the file
     #[arg(long, value_name = "PATH")]
     pub(super) extract: Option<String>,
     /// Blanks to indent YAML and JSON by [default: 4 for YAML, a tab for JSON]

@@ -26,7 +26,7 @@ const BUG: u8 = 70;
 pub fn run() -> ExitCode {
     let panics = Panics::default();
     panics.watch();
-    match std::panic::catch_unwind(|| {
+    if let Ok(code) = std::panic::catch_unwind(|| {
         let variables = Variables::of_process();
         match Cli::try_parse() {
             Ok(cli) => act(cli.command, &variables),
@@ -36,11 +36,10 @@ pub fn run() -> ExitCode {
             }
         }
     }) {
-        Ok(code) => code,
-        Err(_) => {
-            panics.report();
-            ExitCode::from(BUG)
-        }
+        code
+    } else {
+        panics.report();
+        ExitCode::from(BUG)
     }
 }
 

@@ -113,7 +113,7 @@ impl Variables {
             None => Ok(Duration::from_secs(90)),
             Some(text) => humantime::parse_duration(text)
                 .ok()
-                .filter(|duration| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(duration))
+                .filter(|duration| (Duration::from_millis(1)..=Duration::from_hours(1)).contains(duration))
                 .ok_or(error),
         }
     }
@@ -131,7 +131,7 @@ impl Variables {
             expected: "a list that names each key type once, like `age,pgp`",
         };
         Ok(Places {
-            mounts: self.get("ARGOCD_SOPS_KEYS").map(|list| split_paths(list)),
+            mounts: self.get("ARGOCD_SOPS_KEYS").map(split_paths),
             age_key: text("SOPS_AGE_KEY")?.map(Plaintext::from),
             age_key_file: self.path("SOPS_AGE_KEY_FILE"),
             ssh_key_file: self.path("SOPS_AGE_SSH_PRIVATE_KEY_FILE"),

@@ -1,4 +1,5 @@
 //! What the program does, seen from outside: one module for each capability.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, reason = "a test starts programs and gives each an environment of its own")]
 
 mod generate;

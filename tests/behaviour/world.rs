@@ -27,7 +27,7 @@ pub(crate) struct Outcome {
 }
 
 impl World {
-    /// A chart in `repo/app` that prints one ConfigMap and, from `password`, one Secret.
+    /// A chart in `repo/app` that prints one `ConfigMap` and, from `password`, one Secret.
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("behaviour-").tempdir().expect("a temporary folder");
         for name in ["repo/.git", "home", "tmp", "keys"] {
@@ -182,8 +182,8 @@ impl World {
 impl Outcome {
     /// The error as people see it: without log lines.
     pub(crate) fn message(&self) -> String {
-        let lines = self.stderr.lines().filter(|line| !is_log_line(line));
-        lines.map(|line| format!("{line}\n")).collect()
+        let lines: Vec<_> = self.stderr.lines().filter(|line| !is_log_line(line)).collect();
+        lines.join("\n") + "\n"
     }
 }
 
