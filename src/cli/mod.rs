@@ -64,7 +64,9 @@ fn act(command: Command, variables: &Variables) -> ExitCode {
 
 /// Commands that need a runtime, and that a signal ends: what they started ends with them.
 fn work(command: Command, variables: &Variables) -> Result<(), Failure> {
-    telemetry::begin(variables.telemetry(Level::WARN)?);
+    // People want to know what takes so long; Argo CD would keep it in its own log.
+    let level = if io::stderr().is_terminal() { Level::INFO } else { Level::WARN };
+    telemetry::begin(variables.telemetry(level)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     let printed = runtime.block_on(async {
         let work = async {

@@ -48,7 +48,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "ARGOCD_SOPS_LOG_LEVEL",
         kind: "`error`, `warn`, `info`, `debug`, `trace`",
-        default: "warn",
+        default: "warn, on a terminal info",
         help: "How much is logged to stderr. No level shows a secret.",
     },
     Setting { name: "ARGOCD_SOPS_LOG_FORMAT", kind: "`text` or `json`", default: "text", help: "How log lines look." },

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tracing::info;
 
 use super::run::Process;
 use super::{Error, Helm, stderr};
@@ -77,6 +78,7 @@ pub(super) async fn build(helm: &Helm, source: &Source, deadline: Deadline) -> R
         tempfile::Builder::new().prefix("argocd-sops-").tempdir_in(&helm.options.scratch).map_err(Error::Io)?;
     let tree = scratch.path().join("tree");
     source.copy(source.app(), &tree)?;
+    info!(chart = %source.app(), "building the chart's dependencies");
     let mut registrations = Vec::new();
     for dependency in dependencies.iter().take(MAX_DEPENDENCIES) {
         match dependency.origin()? {
