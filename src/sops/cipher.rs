@@ -1,5 +1,7 @@
 //! One encrypted value: taken apart, authenticated, decrypted in place, and read as its type.
 
+use std::fmt;
+
 use aes_gcm::aead::consts::{U12, U16, U32};
 use aes_gcm::aead::generic_array::{ArrayLength, GenericArray};
 use aes_gcm::aes::cipher::{BlockCipher, BlockEncrypt, BlockSizeUser};
@@ -38,7 +40,6 @@ pub(crate) struct Cipher {
 }
 
 /// A decrypted value.
-#[derive(Debug)]
 pub(crate) enum Opened {
     /// Type `str`.
     Str(Vec<u8>),
@@ -46,6 +47,12 @@ pub(crate) enum Opened {
     Comment(Vec<u8>),
     /// Any other type, with the decrypted text that it was read from.
     Other(Node<'static>, Plaintext),
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 impl Cipher {
@@ -264,16 +271,17 @@ mod tests {
         let open =
             |data, tag, kind: &str, aad: &str| cipher(32).open(value(data, IV, tag, kind).as_bytes(), aad.as_bytes());
         let text = |opened| match opened {
-            Ok(Opened::Other(node, text)) => (format!("{node:?}"), text.expose().to_vec()),
+            Ok(Opened::Other(node, text)) => (node, text.expose().to_vec()),
             other => panic!("{other:?}"),
         };
         let int = text(open("XH9YVQ==", "oSVy3mZ33CP0CFlL18Nycg==", "int", "a:"));
-        assert_eq!(int, ("Int(-7)".to_owned(), b"-007".to_vec()));
+        assert!(matches!(int, (Node::Int(-7), text) if text == b"-007"));
         let float = text(open("QTdZEjMZ", "XHb/6iJyaQ20F4fuuaVjTA==", "float", "a:"));
-        assert_eq!(float, ("Float(0.25)".to_owned(), b"0x1p-2".to_vec()));
-        assert_eq!(text(open("JR09Jw==", "JlX8BM+Z2oGe4yKdzQaWLg==", "bool", "a:")).0, "Bool(true)");
+        assert!(matches!(float, (Node::Float(0.25), text) if text == b"0x1p-2"));
+        let bool = text(open("JR09Jw==", "JlX8BM+Z2oGe4yKdzQaWLg==", "bool", "a:"));
+        assert!(matches!(bool, (Node::Bool(true), _)));
         let time = text(open("Q39YUzMaWV8vU/7D2vipyDwT2D6szRqqEZ6SNQ==", "vbevCWH3L6k101VX5GCppw==", "time", "a:"));
-        assert!(time.0.starts_with("Time("), "{}", time.0);
+        assert!(matches!(time, (Node::Time(Timestamp { nanosecond: 100_000_000, offset_seconds: -18_000, .. }), _)));
         let comment = open("USEHFns=", "mlbFLowqa/3xNSNToimnHw==", "comment", ":");
         assert!(matches!(comment, Ok(Opened::Comment(text)) if text == b" note"));
     }

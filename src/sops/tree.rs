@@ -25,8 +25,7 @@ pub enum Entry<'a> {
     Pair(Cow<'a, str>, Node<'a>),
 }
 
-/// A value.
-#[derive(Debug)]
+/// A value. Debug output shows of which kind, and no more: the tree may be a decrypted one.
 pub enum Node<'a> {
     /// `null`, `~`, or nothing.
     Null,
@@ -48,6 +47,23 @@ pub enum Node<'a> {
     Map(Branch<'a>),
     /// A list.
     List(Vec<Node<'a>>),
+}
+
+impl std::fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Null => f.write_str("Null"),
+            Self::Bool(_) => f.write_str("Bool([redacted])"),
+            Self::Int(_) => f.write_str("Int([redacted])"),
+            Self::Float(_) => f.write_str("Float([redacted])"),
+            Self::Time(_) => f.write_str("Time([redacted])"),
+            Self::Str(text) => f.debug_tuple("Str").field(text).finish(),
+            Self::Comment(text) => f.debug_tuple("Comment").field(text).finish(),
+            Self::InlineComment(text) => f.debug_tuple("InlineComment").field(text).finish(),
+            Self::Map(branch) => f.debug_tuple("Map").field(branch).finish(),
+            Self::List(items) => f.debug_tuple("List").field(items).finish(),
+        }
+    }
 }
 
 /// Text of a leaf. The variant tells what was decrypted, so that error messages can be masked; owned text is zeroed
@@ -105,4 +121,18 @@ pub struct Timestamp {
     pub nanosecond: u32,
     /// Offset from UTC in seconds; zero prints as `Z`.
     pub offset_seconds: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_shows_kinds_and_keys_only() {
+        let list =
+            vec![Node::Int(4711), Node::Float(47.11), Node::Bool(true), Node::Str(Text::Secret(b"4711".to_vec()))];
+        let shown = format!("{:?}", Tree { branches: vec![vec![Entry::Pair("key".into(), Node::List(list))]] });
+        assert!(shown.contains("key") && shown.contains("Int([redacted])"), "{shown}");
+        assert!(!shown.contains("47") && !shown.contains("true"), "{shown}");
+    }
 }

@@ -465,17 +465,14 @@ mod tests {
         let input = r#"{"a":[9223372036854775807,9223372036854775808,-0,1.0,1e3,-0.0,1e-7]}"#;
         let tree = parse(input.as_bytes()).unwrap();
         let Entry::Pair(_, Node::List(items)) = &tree.branches[0][0] else { panic!("a list") };
-        let shown: Vec<String> = items.iter().map(|item| format!("{item:?}")).collect();
-        let expected = [
-            "Int(9223372036854775807)",
-            "Float(9.223372036854776e18)",
-            "Int(0)",
-            "Float(1.0)",
-            "Float(1000.0)",
-            "Float(-0.0)",
-            "Float(1e-7)",
-        ];
-        assert_eq!(shown, expected);
+        let [Node::Int(i64::MAX), Node::Float(big), Node::Int(0), floats @ ..] = items.as_slice() else {
+            panic!("{items:?}")
+        };
+        assert_eq!(big.to_bits(), 9_223_372_036_854_775_808.0_f64.to_bits());
+        for (item, expected) in floats.iter().zip([1.0_f64, 1000.0, -0.0, 1e-7]) {
+            assert!(matches!(item, Node::Float(value) if value.to_bits() == expected.to_bits()), "{expected}");
+        }
+        assert_eq!(floats.len(), 4);
         assert_eq!(fault(b"{\"a\":1e400}"), SyntaxFault::NumberRange);
     }
 
