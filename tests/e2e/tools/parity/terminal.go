@@ -96,9 +96,13 @@ func objects(text []byte) ([]string, error) {
 		return err
 	}
 	for _, document := range documents {
-		if document.IsList() {
+		items, held := document.Object["items"]
+		switch {
+		case strings.HasSuffix(document.GetKind(), "List") && held && items == nil:
+			// repo-server drops a list of nothing.
+		case document.IsList():
 			err = document.EachListItem(func(item runtime.Object) error { return add(item.(*unstructured.Unstructured)) })
-		} else {
+		default:
 			err = add(document)
 		}
 		if err != nil {
