@@ -41,6 +41,19 @@ impl Timestamp {
         self.write(out, false);
     }
 
+    /// Prints as Go's `Time.String` does; a zone other than UTC has no name but its offset.
+    pub(crate) fn write_go(&self, out: &mut Vec<u8>) {
+        let Self { year, month, day, hour, minute, second, nanosecond, offset_seconds } = self;
+        let fraction = if *nanosecond > 0 { format!(".{nanosecond:09}") } else { String::new() };
+        let fraction = fraction.trim_end_matches('0');
+        let sign = if *offset_seconds < 0 { '-' } else { '+' };
+        let minutes = offset_seconds.unsigned_abs() / 60;
+        let offset = format!("{sign}{:02}{:02}", minutes / 60, minutes % 60);
+        let zone = if *offset_seconds == 0 { "UTC" } else { &offset };
+        write!(out, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction} {offset} {zone}")
+            .expect("writing to a Vec does not fail");
+    }
+
     /// Whether the offset is one that RFC 3339 has; Go refuses to marshal others.
     pub(crate) fn is_rfc3339(&self) -> bool {
         self.offset_seconds.abs() < 24 * 3600

@@ -42,9 +42,6 @@ const RICH: usize = 70;
 /// How often another document is tried when sops refuses to encrypt one.
 const ATTEMPTS: u64 = 12;
 
-/// Our exit code for data that the output format cannot hold.
-const REFUSED_OUTPUT: i32 = 2;
-
 /// So many mismatches are told in full.
 const SHOWN: usize = 60;
 
@@ -130,8 +127,6 @@ enum Verdict {
     Same,
     /// Both refused; here also with the exit code of sops.
     BothRefuse(Option<i32>),
-    /// They differ on purpose, for the reason told.
-    OnPurpose(&'static str),
     /// They differ, in the way told.
     Mismatch(String),
 }
@@ -216,9 +211,8 @@ impl Lab {
         let theirs = decrypt(&self.sops, &scenario, &file, &keys);
         let ours = decrypt(&self.ours, &scenario, &file, &keys);
 
-        let verdict = match (difference(&theirs, &ours), on_purpose(&scenario, &theirs, &ours)) {
-            (Some(_), Some(reason)) => Verdict::OnPurpose(reason),
-            (Some(what), None) => {
+        let verdict = match difference(&theirs, &ours) {
+            Some(what) => {
                 let folder = self.keep(home.path(), &plain, &theirs, &ours, &format!("{number}-{attempt}"));
                 let tried = if mutations.is_empty() { "as encrypted".to_owned() } else { mutations.join(", ") };
                 let which = format!("{} {}", scenario.format.name(), scenario.selector.name());
@@ -227,8 +221,8 @@ impl Lab {
                     reproduce(&folder, &scenario)
                 ))
             }
-            (None, _) if theirs.done() => Verdict::Same,
-            (None, _) => Verdict::BothRefuse(theirs.code),
+            None if theirs.done() => Verdict::Same,
+            None => Verdict::BothRefuse(theirs.code),
         };
         Some(Compared { scenario: Some(scenario), rows, mutations, verdict, refused: 0 })
     }
@@ -309,18 +303,6 @@ fn difference(theirs: &Outcome, ours: &Outcome) -> Option<String> {
     }
 }
 
-/// Why we differ where we do so on purpose. Such documents count neither as the same nor as mismatches.
-fn on_purpose(scenario: &Scenario, theirs: &Outcome, ours: &Outcome) -> Option<&'static str> {
-    let refused = |words: &str| String::from_utf8_lossy(&ours.stderr).contains(words);
-    let structured = matches!(scenario.format, Format::Yaml | Format::Json);
-    let ini = structured && scenario.output == Some(Format::Ini);
-    (ini && theirs.done()
-        && ours.code == Some(REFUSED_OUTPUT)
-        && ours.stdout.is_empty()
-        && refused("is a list or a map"))
-    .then_some("INI cannot hold lists and maps below a section: sops prints Go's inner form of them, we refuse")
-}
-
 fn reproduce(folder: &Path, scenario: &Scenario) -> String {
     let folder = folder.display();
     let file = format!("{folder}/encrypted.{}", scenario.format.extension());
@@ -341,7 +323,6 @@ struct Summary {
     changes: BTreeMap<&'static str, (usize, usize)>,
     refused_encryption: usize,
     not_encrypted: usize,
-    on_purpose: BTreeMap<&'static str, usize>,
     mismatches: Vec<String>,
 }
 
@@ -372,7 +353,6 @@ impl Summary {
                 let refused = if unchanged { &mut self.refused_unchanged } else { &mut self.refused_changed };
                 *refused.entry(code).or_default() += 1;
             }
-            Verdict::OnPurpose(reason) => *self.on_purpose.entry(reason).or_default() += 1,
             Verdict::Mismatch(what) => self.mismatches.push(what),
         }
     }
@@ -392,7 +372,6 @@ impl Summary {
             "Not compared: {} plaintexts that sops refuses to encrypt; {} documents given up for that",
             self.refused_encryption, self.not_encrypted
         ));
-        lines.extend(self.on_purpose.iter().map(|(reason, count)| format!("Different on purpose: {count} x {reason}")));
         lines.push(format!("Same bytes: {}", self.same));
         lines.push(format!("Refused by both, changed: {}", codes(&self.refused_changed)));
         lines.push(format!("Refused by both, as sops encrypted it: {}", codes(&self.refused_unchanged)));

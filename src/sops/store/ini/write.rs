@@ -3,8 +3,9 @@
 use super::DEFAULT;
 use super::read::trim;
 use crate::sops::error::{EmitFault, KeyPath, Step};
+use crate::sops::number::write_float_general;
 use crate::sops::store::write_scalar;
-use crate::sops::tree::{Branch, Entry, Node, Tree};
+use crate::sops::tree::{Branch, Entry, Node, Text, Tree};
 
 /// Prints the top-level maps of all documents as sections; comments beside them are dropped, as in sops.
 pub(crate) fn emit(tree: &Tree<'_>, out: &mut Vec<u8>) -> Result<(), EmitFault> {
@@ -65,11 +66,6 @@ impl<'t, 'a> Section<'t, 'a> {
                 Entry::Pair(name, value) => {
                     if name.is_empty() {
                         return Err(EmitFault::EmptyName(section.path));
-                    }
-                    if matches!(value, Node::Map(_) | Node::List(_)) {
-                        let mut path = section.path;
-                        path.steps.push(Step::Key(name.to_string()));
-                        return Err(EmitFault::Complex(path));
                     }
                     let at = section.keys.iter().position(|key| key.name == name);
                     if let Some(at) = at {
@@ -139,7 +135,10 @@ fn quote_of_name(name: &str) -> &'static str {
 
 fn write_value(node: &Node<'_>, out: &mut Vec<u8>) {
     let start = out.len();
-    write_scalar(out, node);
+    match node {
+        Node::Map(_) | Node::List(_) => write_inner_form(node, out),
+        scalar => write_scalar(out, scalar),
+    }
     let value = &out[start..];
     let quote: &[u8] = if value.iter().any(|byte| matches!(byte, b'\n' | b'`')) {
         b"\"\"\""
@@ -154,6 +153,51 @@ fn write_value(node: &Node<'_>, out: &mut Vec<u8>) {
     let end = out.len();
     out.extend_from_slice(quote);
     out[start..end].rotate_right(quote.len());
+}
+
+/// A value below a section's key, which INI cannot hold: sops prints its own inner form (Go's `%v`), and so do we.
+fn write_inner_form(node: &Node<'_>, out: &mut Vec<u8>) {
+    match node {
+        Node::Map(entries) => bracketed(entries, out, |entry, out| {
+            out.push(b'{');
+            match entry {
+                Entry::Comment(text) => write_inner_comment(text, false, out),
+                Entry::InlineComment(text) => write_inner_comment(text, true, out),
+                Entry::Pair(key, value) => {
+                    out.extend_from_slice(key.as_bytes());
+                    out.push(b' ');
+                    write_inner_form(value, out);
+                }
+            }
+            if !matches!(entry, Entry::Pair(..)) {
+                out.extend_from_slice(b" <nil>");
+            }
+            out.push(b'}');
+        }),
+        Node::List(items) => bracketed(items, out, write_inner_form),
+        Node::Comment(text) => write_inner_comment(text, false, out),
+        Node::InlineComment(text) => write_inner_comment(text, true, out),
+        Node::Float(value) => write_float_general(out, *value, b'e'),
+        Node::Time(time) => time.write_go(out),
+        Node::Null | Node::Bool(_) | Node::Int(_) | Node::Str(_) => write_scalar(out, node),
+    }
+}
+
+fn write_inner_comment(text: &Text<'_>, inline: bool, out: &mut Vec<u8>) {
+    out.push(b'{');
+    out.extend_from_slice(text.bytes());
+    out.extend_from_slice(if inline { b" true}" } else { b" false}" });
+}
+
+fn bracketed<T>(items: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
+    out.push(b'[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        write(item, out);
+    }
+    out.push(b']');
 }
 
 #[cfg(test)]
@@ -201,10 +245,22 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_maps_have_no_place_in_a_section() {
-        let list = vec![Entry::Pair("k".into(), Node::List(Vec::new()))];
-        let tree = Tree { branches: vec![vec![Entry::Pair("s".into(), Node::Map(list))]] };
-        assert_eq!(emit(&tree, &mut Vec::new()).unwrap_err().to_string(), "`s.k` is a list or a map");
+    fn lists_and_maps_of_a_section_print_as_sops_sees_them() {
+        let inner = vec![
+            Entry::Comment(Text::Borrowed(b" c")),
+            Entry::Pair("k".into(), Node::Str(Text::Borrowed(b"v"))),
+            Entry::Pair("f".into(), Node::Float(1e9)),
+        ];
+        let list = vec![Node::Str(Text::Borrowed(b"x")), Node::Null, Node::Map(inner), Node::List(Vec::new())];
+        let section = vec![Entry::Pair("k".into(), Node::List(list))];
+        let tree = Tree { branches: vec![vec![Entry::Pair("s".into(), Node::Map(section))]] };
+        let mut out = Vec::new();
+        emit(&tree, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "[s]\nk = [x <nil> [{{ c false} <nil>} {k v} {f 1e+09}] []]\n");
+    }
+
+    #[test]
+    fn what_stands_beside_sections_has_no_place() {
         let tree = Tree { branches: vec![vec![Entry::Pair("s".into(), Node::Int(1))]] };
         assert_eq!(emit(&tree, &mut Vec::new()).unwrap_err().to_string(), "`s` is not a section");
     }
