@@ -4,9 +4,10 @@
 //! a comment waits in one of four places until the emitter comes by, and where it comes by late or not at all, the
 //! comment moves.
 
+use super::entries::{List, Map, joined, lines};
 use super::scalar::{self, Style, Written, is_break, is_printable};
 use super::{EmitError, float, timestamp};
-use crate::sops::tree::{Branch, Entry, Node, Text, Tree};
+use crate::sops::tree::{Branch, Node, Tree};
 
 /// Prints all documents. `indent` outside 2 to 9 means 2, as in go-yaml.
 ///
@@ -172,18 +173,18 @@ impl Emitter<'_> {
                 let map = Map::of(branch)?;
                 let head = lines(&comments.head, &map.head);
                 self.open_collection(head, within);
-                self.map(&map, within, Comments { head: Vec::new(), ..comments })
+                return self.map(&map, within, Comments { head: Vec::new(), ..comments });
             }
             Node::List(items) => {
                 let list = List::of(items)?;
                 let head = lines(&comments.head, &list.head);
                 self.open_collection(head, within);
-                self.list(&list, within, comments)
+                return self.list(&list, within, comments);
             }
             Node::Null => self.scalar(within, comments, |emitter| emitter.plain("null")),
             Node::Bool(value) => {
                 let text = if *value { "true" } else { "false" };
-                self.scalar(within, comments, |emitter| emitter.plain(text))
+                self.scalar(within, comments, |emitter| emitter.plain(text));
             }
             Node::Int(value) => self.scalar(within, comments, |emitter| emitter.plain(&value.to_string())),
             Node::Float(value) => self.scalar(within, comments, |emitter| emitter.plain(&float::print(*value))),
@@ -191,11 +192,12 @@ impl Emitter<'_> {
             Node::Str(text) => match scalar::of_string(text.bytes()) {
                 Some(written) => self.scalar(within, comments, |emitter| emitter.written(&written, within)),
                 None if comments.is_empty() => self.scalar(within, comments, |emitter| emitter.plain("null")),
-                None => Err(EmitError::LostValue),
+                None => return Err(EmitError::LostValue),
             },
             // Taken out before, with their neighbours.
-            Node::Comment(_) | Node::InlineComment(_) => Ok(()),
+            Node::Comment(_) | Node::InlineComment(_) => {}
         }
+        Ok(())
     }
 
     fn open_collection(&mut self, head: Vec<u8>, within: Within) {
@@ -212,7 +214,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn scalar(&mut self, within: Within, comments: Comments, write: impl FnOnce(&mut Self)) -> Result<(), EmitError> {
+    fn scalar(&mut self, within: Within, comments: Comments, write: impl FnOnce(&mut Self)) {
         self.wait(comments);
         match within {
             Within::List => self.open_item(),
@@ -223,7 +225,6 @@ impl Emitter<'_> {
         }
         write(self);
         self.line_and_foot_comment();
-        Ok(())
     }
 
     fn open_item(&mut self) {
@@ -249,10 +250,10 @@ impl Emitter<'_> {
         }
         let outer = self.indent;
         self.indent = Some(self.next_indent(false, within));
-        let last = list.items.len() - 1;
+        let final_item = list.items.len() - 1;
         for (at, item) in list.items.iter().enumerate() {
             let head = if at == 0 { Vec::new() } else { joined(&item.head)? };
-            let foot = if at == last { list.foot.clone() } else { Vec::new() };
+            let foot = if at == final_item { list.foot.clone() } else { Vec::new() };
             let line = joined(&item.inline)?;
             self.node(item.value, Within::List, Comments { head, line, foot, tail: Vec::new() })?;
         }
@@ -526,104 +527,4 @@ impl Comments {
     fn is_empty(&self) -> bool {
         [&self.head, &self.line, &self.foot, &self.tail].into_iter().all(Vec::is_empty)
     }
-}
-
-/// A map with its comments put to entries as sops does.
-struct Map<'t, 'a> {
-    /// What stands before the first entry belongs to the map.
-    head: Vec<u8>,
-    pairs: Vec<Pair<'t, 'a>>,
-    /// What stands after the last entry.
-    foot: Vec<u8>,
-}
-
-struct Pair<'t, 'a> {
-    first: bool,
-    head: Vec<&'t Text<'a>>,
-    inline: Vec<&'t Text<'a>>,
-    key: &'t str,
-    value: &'t Node<'a>,
-}
-
-impl<'t, 'a> Map<'t, 'a> {
-    fn of(branch: &'t [Entry<'a>]) -> Result<Self, EmitError> {
-        let mut pairs: Vec<Pair<'t, 'a>> = Vec::with_capacity(branch.len());
-        let (mut head, mut inline) = (Vec::new(), Vec::new());
-        for entry in branch {
-            match entry {
-                Entry::Comment(text) => head.push(text),
-                Entry::InlineComment(text) => inline.push(text),
-                Entry::Pair(key, value) => pairs.push(Pair {
-                    first: pairs.is_empty(),
-                    head: std::mem::take(&mut head),
-                    inline: std::mem::take(&mut inline),
-                    key,
-                    value,
-                }),
-            }
-        }
-        head.append(&mut inline);
-        let rest = joined(&head)?;
-        match pairs.first() {
-            Some(first) => Ok(Self { head: joined(&first.head)?, pairs, foot: rest }),
-            None => Ok(Self { head: rest, pairs, foot: Vec::new() }),
-        }
-    }
-}
-
-/// The same for a list.
-struct List<'t, 'a> {
-    head: Vec<u8>,
-    items: Vec<Item<'t, 'a>>,
-    foot: Vec<u8>,
-}
-
-struct Item<'t, 'a> {
-    head: Vec<&'t Text<'a>>,
-    inline: Vec<&'t Text<'a>>,
-    value: &'t Node<'a>,
-}
-
-impl<'t, 'a> List<'t, 'a> {
-    fn of(nodes: &'t [Node<'a>]) -> Result<Self, EmitError> {
-        let mut items: Vec<Item<'t, 'a>> = Vec::with_capacity(nodes.len());
-        let (mut head, mut inline) = (Vec::new(), Vec::new());
-        for node in nodes {
-            match node {
-                Node::Comment(text) => head.push(text),
-                Node::InlineComment(text) => inline.push(text),
-                value => {
-                    items.push(Item { head: std::mem::take(&mut head), inline: std::mem::take(&mut inline), value })
-                }
-            }
-        }
-        head.append(&mut inline);
-        let rest = joined(&head)?;
-        match items.first() {
-            Some(first) => Ok(Self { head: joined(&first.head)?, items, foot: rest }),
-            None => Ok(Self { head: rest, items, foot: Vec::new() }),
-        }
-    }
-}
-
-/// Comments with their markers, a line each.
-fn joined(comments: &[&Text<'_>]) -> Result<Vec<u8>, EmitError> {
-    let mut joined = Vec::new();
-    for comment in comments {
-        if std::str::from_utf8(comment.bytes()).is_err() {
-            return Err(EmitError::CommentEncoding);
-        }
-        if !joined.is_empty() {
-            joined.push(b'\n');
-        }
-        joined.push(b'#');
-        joined.extend_from_slice(comment.bytes());
-    }
-    Ok(joined)
-}
-
-/// Two comments above each other.
-fn lines(above: &[u8], below: &[u8]) -> Vec<u8> {
-    let separator: &[u8] = if above.is_empty() || below.is_empty() { b"" } else { b"\n" };
-    [above, separator, below].concat()
 }

@@ -229,11 +229,16 @@ fn escape(cursor: &mut Cursor<'_>) -> Result<char, &'static str> {
     char::from_u32(code).ok_or("found invalid Unicode character escape code")
 }
 
-/// A block scalar; its end, and the comment behind its header.
-pub(super) fn block<'t>(
-    cursor: &mut Cursor<'t>,
-    parent: Option<usize>,
-) -> Result<(String, Mark, Option<(Mark, &'t str)>), Error> {
+/// A block scalar.
+pub(super) struct Block<'t> {
+    pub(super) text: String,
+    pub(super) end: Mark,
+    /// The comment behind its header, and where it begins.
+    pub(super) comment: Option<(Mark, &'t str)>,
+}
+
+/// Reads a block scalar within a collection of the indent `parent`.
+pub(super) fn block<'t>(cursor: &mut Cursor<'t>, parent: Option<usize>) -> Result<Block<'t>, Error> {
     let start = cursor.mark;
     let literal = cursor.byte(0) == b'|';
     cursor.skip(1);
@@ -286,7 +291,7 @@ pub(super) fn block<'t>(
     if chomping == b'+' {
         value.push_str(&more_breaks);
     }
-    Ok((value, end, comment))
+    Ok(Block { text: value, end, comment })
 }
 
 /// Passes over empty lines and the indention of the next one, which tells the indent where the header did not.

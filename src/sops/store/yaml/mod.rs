@@ -4,6 +4,7 @@ mod comments;
 mod compose;
 mod cursor;
 mod emit;
+mod entries;
 mod float;
 mod lexemes;
 mod node;

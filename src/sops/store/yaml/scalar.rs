@@ -75,8 +75,7 @@ fn is_base_60(text: &str) -> bool {
     let rest_fits = places.all(|place| {
         count += 1;
         match place.as_bytes() {
-            [units] => units.is_ascii_digit(),
-            [b'0'..=b'5', units] => units.is_ascii_digit(),
+            [units] | [b'0'..=b'5', units] => units.is_ascii_digit(),
             _ => false,
         }
     });
@@ -106,6 +105,7 @@ fn base64_lines(bytes: &[u8]) -> String {
 }
 
 /// Which styles can hold a text in block context.
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 struct Shape {
     plain_fits: bool,
     single_fits: bool,

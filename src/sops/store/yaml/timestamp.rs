@@ -60,8 +60,8 @@ pub(super) fn print(time: &Timestamp) -> String {
         text.push('Z');
     } else {
         let minutes = offset_seconds.unsigned_abs() / 60;
-        text.push(if *offset_seconds < 0 { '-' } else { '+' });
-        text.push_str(&format!("{:02}:{:02}", minutes / 60, minutes % 60));
+        let sign = if *offset_seconds < 0 { '-' } else { '+' };
+        text.extend([sign].into_iter().chain(format!("{:02}:{:02}", minutes / 60, minutes % 60).chars()));
     }
     text
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use super::Error;
 use super::comments::{Comment, Scan};
 use super::cursor::Mark;
-use super::lexemes::{self, Directive, Quote};
+use super::lexemes::{self, Block, Directive, Quote};
 
 /// How far behind its start the `:` of a key may stand, in bytes.
 const KEY_LENGTH: usize = 1024;
@@ -243,13 +243,14 @@ impl<'t> Tokens<'t> {
                 self.push(Lexeme::Scalar(text, Quote::Quoted), start, self.scan.cursor.mark);
                 Ok(())
             }
-            b'-' => self.plain_scalar(),
-            b'?' | b':' if block => self.plain_scalar(),
-            b'?' | b':' | b'\t' | b'#' | b'|' | b'>' | b'%' | b'@' | b'`' => {
-                Err(self.scan.cursor.mark.syntax("found character that cannot start any token"))
-            }
+            b'?' | b':' if !block => Err(self.cannot_start()),
+            b'\t' | b'#' | b'|' | b'>' | b'%' | b'@' | b'`' => Err(self.cannot_start()),
             _ => self.plain_scalar(),
         }
+    }
+
+    fn cannot_start(&self) -> Error {
+        self.scan.cursor.mark.syntax("found character that cannot start any token")
     }
 
     fn indicator(&mut self, lexeme: Lexeme<'t>) {
@@ -340,7 +341,7 @@ impl<'t> Tokens<'t> {
         self.scan.key_may_begin = true;
         let start = self.scan.cursor.mark;
         let parent = self.scan.indent();
-        let (text, end, comment) = lexemes::block(&mut self.scan.cursor, parent)?;
+        let Block { text, end, comment } = lexemes::block(&mut self.scan.cursor, parent)?;
         if let Some((at, line)) = comment {
             self.scan.add_line_comment(start, at, line);
         }

@@ -277,7 +277,6 @@ impl<'s, 't> Builder<'s, 't> {
             Some(_) => Some(Scalar::Str),
         };
         Ok(match resolved {
-            Some(Scalar::Null) => Node::Null,
             Some(Scalar::Bool(value)) => Node::Bool(value),
             Some(Scalar::Int(value)) => Node::Int(value),
             Some(Scalar::Float(value)) => Node::Float(value),
@@ -288,8 +287,8 @@ impl<'s, 't> Builder<'s, 't> {
             }),
             Some(Scalar::TooBig(_)) => return Err(node.mark.error(Fault::BigNumber)),
             None if self.strict => return Err(node.mark.error(Fault::Tag)),
-            // sops does not look at the error.
-            None => Node::Null,
+            // Later, sops does not look at the error.
+            None | Some(Scalar::Null) => Node::Null,
         })
     }
 
@@ -335,11 +334,11 @@ fn is_merge(key: &YamlNode<'_>) -> bool {
     matches!(&key.kind, Kind::Scalar { text, tag: Some(tag), .. } if text == "<<" && tag == "!!merge")
 }
 
-fn comment_entries<'t>(comment: &str, inline: bool, branch: &mut Branch<'t>) {
+fn comment_entries(comment: &str, inline: bool, branch: &mut Branch<'_>) {
     branch.extend(lines(comment).map(if inline { Entry::InlineComment } else { Entry::Comment }));
 }
 
-fn comment_items<'t>(comment: &str, inline: bool, items: &mut Vec<Node<'t>>) {
+fn comment_items(comment: &str, inline: bool, items: &mut Vec<Node<'_>>) {
     items.extend(lines(comment).map(if inline { Node::InlineComment } else { Node::Comment }));
 }
 
