@@ -78,7 +78,7 @@ impl Timestamp {
 }
 
 /// Days of a month of the proleptic Gregorian calendar.
-fn days_in(year: u16, month: u8) -> u8 {
+pub(super) fn days_in(year: u16, month: u8) -> u8 {
     match month {
         2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
@@ -93,14 +93,14 @@ fn digits(rest: &mut &[u8], count: usize) -> Option<u32> {
     head.iter().try_fold(0, |value, byte| Some(value * 10 + char::from(*byte).to_digit(10)?))
 }
 
-fn literal(rest: &mut &[u8], byte: u8) -> Option<()> {
+pub(super) fn literal(rest: &mut &[u8], byte: u8) -> Option<()> {
     let (first, tail) = rest.split_first()?;
     *rest = tail;
     (*first == byte).then_some(())
 }
 
 /// Nanoseconds; digits beyond the ninth are dropped.
-fn fraction(rest: &mut &[u8]) -> Option<u32> {
+pub(super) fn fraction(rest: &mut &[u8]) -> Option<u32> {
     if !matches!(rest.first(), Some(b'.' | b',')) {
         return Some(0);
     }
@@ -114,7 +114,7 @@ fn fraction(rest: &mut &[u8]) -> Option<u32> {
     Some((shown.len()..9).fold(value, |value, _| value * 10))
 }
 
-fn offset(rest: &[u8]) -> Option<i32> {
+pub(super) fn offset(rest: &[u8]) -> Option<i32> {
     let (sign, mut rest) = match rest {
         b"Z" => return Some(0),
         [b'+', rest @ ..] => (1, rest),

@@ -6,8 +6,8 @@
 
 use super::entries::{List, Map, joined, lines};
 use super::scalar::{self, Style, Written, is_break, is_printable};
-use super::{EmitError, float, timestamp};
-use crate::sops::tree::{Branch, Node, Tree};
+use super::{EmitError, float};
+use crate::sops::tree::{Branch, Node, Timestamp, Tree};
 
 /// Prints all documents. `indent` outside 2 to 9 means 2, as in go-yaml.
 ///
@@ -188,7 +188,7 @@ impl Emitter<'_> {
             }
             Node::Int(value) => self.scalar(within, comments, |emitter| emitter.plain(&value.to_string())),
             Node::Float(value) => self.scalar(within, comments, |emitter| emitter.plain(&float::print(*value))),
-            Node::Time(value) => self.scalar(within, comments, |emitter| emitter.plain(&timestamp::print(value))),
+            Node::Time(value) => self.scalar(within, comments, |emitter| emitter.timestamp(value)),
             Node::Str(text) => match scalar::of_string(text.bytes()) {
                 Some(written) => self.scalar(within, comments, |emitter| emitter.written(&written, within)),
                 None if comments.is_empty() => self.scalar(within, comments, |emitter| emitter.plain("null")),
@@ -330,6 +330,12 @@ impl Emitter<'_> {
 
     fn plain(&mut self, text: &str) {
         self.indicator(text, true);
+    }
+
+    fn timestamp(&mut self, time: &Timestamp) {
+        let mut printed = Vec::new();
+        time.write_nano(&mut printed);
+        self.plain(&String::from_utf8_lossy(&printed));
     }
 
     fn written(&mut self, written: &Written<'_>, within: Within) {

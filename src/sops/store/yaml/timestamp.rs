@@ -1,5 +1,6 @@
-//! Timestamps in plain scalars, as go-yaml reads them, and as Go prints them.
+//! Timestamps in plain scalars, as go-yaml reads them.
 
+use crate::sops::timestamp::{days_in, fraction, literal, offset};
 use crate::sops::tree::Timestamp;
 
 /// Reads `Y-M-D`, `Y-M-D[Tt]h:m:s[.frac](Z or +hh:mm)` or `Y-M-D h:m:s[.frac]`.
@@ -12,127 +13,48 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
         return None;
     }
     let year = text[..4].parse().ok()?;
-    let mut rest = Rest(&bytes[5..]);
-    let month = rest.one_or_two()?;
-    rest.take(b'-')?;
-    let day = rest.one_or_two()?;
-    if !(1..=12).contains(&month) || day < 1 || day > days_of(month, year) {
+    let mut rest = &bytes[5..];
+    let month = one_or_two(&mut rest)?;
+    literal(&mut rest, b'-')?;
+    let day = one_or_two(&mut rest)?;
+    if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
         return None;
     }
     let date = Timestamp { year, month, day, hour: 0, minute: 0, second: 0, nanosecond: 0, offset_seconds: 0 };
-    if rest.0.is_empty() {
-        return Some(date);
-    }
-    let has_zone = match rest.0[0] {
-        b'T' | b't' => {
-            rest.0 = &rest.0[1..];
+    let has_zone = match rest {
+        [] => return Some(date),
+        [b'T' | b't', time @ ..] => {
+            rest = time;
             true
         }
-        b' ' => {
-            rest.spaces();
+        [b' ', ..] => {
+            rest = &rest[rest.iter().take_while(|byte| **byte == b' ').count()..];
             false
         }
         _ => return None,
     };
-    let hour = rest.one_or_two()?;
-    rest.take(b':')?;
-    let minute = rest.one_or_two()?;
-    rest.take(b':')?;
-    let second = rest.one_or_two()?;
-    let nanosecond = rest.fraction();
-    let offset_seconds = if has_zone { rest.zone()? } else { 0 };
-    if hour > 23 || minute > 59 || second > 59 || !rest.0.is_empty() {
-        return None;
-    }
-    Some(Timestamp { hour, minute, second, nanosecond, offset_seconds, ..date })
+    let hour = one_or_two(&mut rest)?;
+    literal(&mut rest, b':')?;
+    let minute = one_or_two(&mut rest)?;
+    literal(&mut rest, b':')?;
+    let second = one_or_two(&mut rest)?;
+    let nanosecond = fraction(&mut rest)?;
+    let offset_seconds = match rest {
+        [] if !has_zone => 0,
+        zone if has_zone => offset(zone)?,
+        _ => return None,
+    };
+    let valid = hour < 24 && minute < 60 && second < 60;
+    valid.then_some(Timestamp { hour, minute, second, nanosecond, offset_seconds, ..date })
 }
 
-/// Prints as RFC 3339 with nanoseconds, without trailing zeros of the fraction.
-pub(super) fn print(time: &Timestamp) -> String {
-    let Timestamp { year, month, day, hour, minute, second, nanosecond, offset_seconds } = time;
-    let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-    if *nanosecond != 0 {
-        let fraction = format!("{nanosecond:09}");
-        text.push('.');
-        text.push_str(fraction.trim_end_matches('0'));
-    }
-    if *offset_seconds == 0 {
-        text.push('Z');
-    } else {
-        let minutes = offset_seconds.unsigned_abs() / 60;
-        let sign = if *offset_seconds < 0 { '-' } else { '+' };
-        text.extend([sign].into_iter().chain(format!("{:02}:{:02}", minutes / 60, minutes % 60).chars()));
-    }
-    text
-}
-
-fn days_of(month: u8, year: u16) -> u8 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// What is left to read.
-struct Rest<'a>(&'a [u8]);
-
-impl Rest<'_> {
-    fn one_or_two(&mut self) -> Option<u8> {
-        let tens = self.digit(0)?;
-        let (value, width) = self.digit(1).map_or((tens, 1), |units| (tens * 10 + units, 2));
-        self.0 = &self.0[width..];
-        Some(value)
-    }
-
-    fn digit(&self, at: usize) -> Option<u8> {
-        self.0.get(at).filter(|byte| byte.is_ascii_digit()).map(|byte| byte - b'0')
-    }
-
-    fn take(&mut self, expected: u8) -> Option<()> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        (*first == expected).then_some(())
-    }
-
-    fn spaces(&mut self) {
-        while self.0.first() == Some(&b' ') {
-            self.0 = &self.0[1..];
-        }
-    }
-
-    /// Digits beyond the ninth are dropped.
-    fn fraction(&mut self) -> u32 {
-        if !matches!(self.0.first(), Some(b'.' | b',')) || self.digit(1).is_none() {
-            return 0;
-        }
-        let digits = self.0[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let nanosecond =
-            (1..=9).fold(0, |sum, at| sum * 10 + if at <= digits { u32::from(self.0[at] - b'0') } else { 0 });
-        self.0 = &self.0[digits + 1..];
-        nanosecond
-    }
-
-    fn zone(&mut self) -> Option<i32> {
-        if self.0.first() == Some(&b'Z') {
-            self.0 = &self.0[1..];
-            return Some(0);
-        }
-        let sign = match self.0.first()? {
-            b'+' => 1,
-            b'-' => -1,
-            _ => return None,
-        };
-        let two = |at: usize| Some(i32::from(self.digit(at)? * 10 + self.digit(at + 1)?));
-        let (hours, minutes) = (two(1)?, two(4)?);
-        // Go lets an offset of 24 hours or 60 minutes pass.
-        if self.0[3] != b':' || hours > 24 || minutes > 60 {
-            return None;
-        }
-        self.0 = &self.0[6..];
-        Some(sign * (hours * 60 + minutes) * 60)
-    }
+/// A number of one or two digits.
+fn one_or_two(rest: &mut &[u8]) -> Option<u8> {
+    let digit = |at: usize| rest.get(at).filter(|byte| byte.is_ascii_digit()).map(|byte| byte - b'0');
+    let tens = digit(0)?;
+    let (value, width) = digit(1).map_or((tens, 1), |units| (tens * 10 + units, 2));
+    *rest = &rest[width..];
+    Some(value)
 }
 
 #[cfg(test)]
@@ -140,7 +62,9 @@ mod tests {
     use super::*;
 
     fn reprint(text: &str) -> Option<String> {
-        parse(text).map(|time| print(&time))
+        let mut printed = Vec::new();
+        parse(text)?.write_nano(&mut printed);
+        String::from_utf8(printed).ok()
     }
 
     #[test]
