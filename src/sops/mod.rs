@@ -2,7 +2,7 @@
 //!
 //! This room knows nothing of Argo CD, Helm, the environment or Kubernetes, and does no I/O but what a key service
 //! needs. [`File::parse`] takes an encrypted file apart, a [`Keyring`] gives its [`DataKey`], and [`File::decrypt`] hands
-//! out a [`Decrypted`] only after the MAC has agreed. [`detect`] tells whether a file is one of ours.
+//! out a [`Decrypted`] only after the MAC has agreed. [`detect()`] tells whether a file is one of ours.
 
 mod cipher;
 mod decrypt;

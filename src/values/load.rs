@@ -50,7 +50,7 @@ impl Loader {
         Self { policy, keyring }
     }
 
-    /// Reads and decrypts what [`super::find`] has found, and puts it in order.
+    /// Reads and decrypts what [`super::find()`] has found, and puts it in order.
     ///
     /// # Errors
     ///

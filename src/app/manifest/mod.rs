@@ -132,7 +132,7 @@ impl Application {
 }
 
 impl Source {
-    /// Applies the text of an override file; see [`override_files`](super::override_files).
+    /// Applies the text of an override file; see [`override_files`].
     ///
     /// # Errors
     ///

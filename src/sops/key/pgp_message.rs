@@ -1,7 +1,7 @@
 //! A PGP message that holds a data key: for whom it is, and what is in it.
 //!
 //! Sequoia opens what the standard (RFC 9580) knows. `GnuPG` 2.3 and newer writes an encryption container of its own for
-//! keys that ask for it; that one is taken apart in [`pgp_ocb`](super::pgp_ocb).
+//! keys that ask for it; that one is taken apart in [`pgp_ocb`].
 
 use std::cell::Cell;
 use std::io::Read;
