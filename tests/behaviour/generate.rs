@@ -127,23 +127,6 @@ fn override_files_change_the_application_as_in_argo_cd() {
 }
 
 #[test]
-fn a_dependency_of_the_same_repository_is_built_and_the_tree_stays_as_it_was() {
-    let world = World::new();
-    world.file(
-        "repo/app/Chart.yaml",
-        "apiVersion: v2\nname: web\nversion: 1.0.0\ndependencies: [{name: lib, version: 1.0.0, repository: 'file://../lib'}]\n",
-    );
-    world.file("repo/lib/Chart.yaml", "apiVersion: v2\nname: lib\nversion: 1.0.0\n");
-    world.file("repo/lib/templates/c.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: of-the-library}\n");
-    world.encrypted("secrets.yaml", "password: hunter2\n");
-    world.generate_values("secrets.yaml");
-    let before = world.files();
-    let outcome = world.generate_values("secrets.yaml");
-    assert!(outcome.stdout.contains("of-the-library") && outcome.stdout.contains("hunter2"), "{}", outcome.stderr);
-    assert_eq!(world.files(), before, "nothing is written to the tree, and nothing stays behind");
-}
-
-#[test]
 fn a_manifest_comes_from_stdin_too() {
     let world = World::new();
     let manifest = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: web}\nspec: {source: {path: app, plugin: {name: sops}}}\n";
@@ -205,76 +188,4 @@ fn a_signal_ends_helm_as_well() {
     while !gone() {
         assert!(begin.elapsed().as_secs() < 20, "helm outlived us");
     }
-}
-
-/// A chart repository over https with a certificate of its own; ended when dropped.
-struct Repository {
-    server: std::process::Child,
-    url: String,
-    certificate: std::path::PathBuf,
-}
-
-impl Drop for Repository {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-impl Repository {
-    /// Serves the chart `lib`, which it packs.
-    fn start(world: &World) -> Self {
-        world.file("lib/Chart.yaml", "apiVersion: v2\nname: lib\nversion: 1.2.3\n");
-        world.file("lib/templates/c.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: of-the-library}\n");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let url = format!("https://localhost:{port}");
-        let run = |program: &str, arguments: &[&str]| {
-            let output = Command::new(program).args(arguments).current_dir(world.path(".")).output().unwrap();
-            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-        };
-        let helm = tool("helm-4.2.4/helm");
-        run(&helm, &["package", "lib", "--destination", "served"]);
-        run(&helm, &["repo", "index", "served", "--url", &url]);
-        let subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"];
-        let files = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "certificate.pem"];
-        run("openssl", &[&files[..], &subject].concat());
-        let server = Command::new("openssl")
-            .args(["s_server", "-WWW", "-quiet", "-key", "../key.pem", "-cert", "../certificate.pem"])
-            .args(["-accept", &format!("127.0.0.1:{port}")])
-            .current_dir(world.path("served"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let certificate = world.path("certificate.pem");
-        let repository = Self { server, url, certificate };
-        let begin = std::time::Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begin.elapsed().as_secs() < 20, "the repository does not answer");
-        }
-        repository
-    }
-}
-
-#[test]
-fn a_dependency_of_a_public_https_repository_is_built() {
-    let world = World::new();
-    let repository = Repository::start(&world);
-    let chart = format!(
-        "apiVersion: v2\nname: web\nversion: 1.0.0\ndependencies: [{{name: lib, version: ^1.0.0, repository: '{}'}}]\n",
-        repository.url
-    );
-    world.file("repo/app/Chart.yaml", &chart);
-    world.encrypted("secrets.yaml", "password: hunter2\n");
-    let certificate = repository.certificate.display().to_string();
-    let world = world.set("SSL_CERT_FILE", &certificate);
-    let outcome = world.generate_values("secrets.yaml");
-    assert!(outcome.stdout.contains("of-the-library") && outcome.stdout.contains("hunter2"), "{}", outcome.stderr);
-    assert!(!world.path("repo/app/Chart.lock").exists() && !world.path("repo/app/charts").exists());
-
-    drop(repository);
-    let outcome = world.generate_values("secrets.yaml");
-    assert_eq!(outcome.code, 5, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("cannot build the chart's dependencies"), "{}", outcome.stderr);
 }
