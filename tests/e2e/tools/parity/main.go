@@ -67,7 +67,7 @@ func main() {
 	}
 	defer connection.Close()
 
-	failed, objects, started := 0, 0, time.Now()
+	failed, refused, objects, started := 0, 0, 0, time.Now()
 	for _, file := range flag.Args() {
 		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
 		c, err := read(file)
@@ -81,10 +81,13 @@ func main() {
 			fmt.Printf("%-28s DIFFERENT  %s\n%s\n", name, c.About, indent(err.Error()))
 			continue
 		}
+		if c.Refused {
+			refused++
+		}
 		fmt.Printf("%-28s %s  %s\n", name, outcome, c.About)
 	}
-	fmt.Printf("parity: %d cases, %d equal, %d different, %d objects, %.1f s\n",
-		flag.NArg(), flag.NArg()-failed, failed, objects, time.Since(started).Seconds())
+	fmt.Printf("parity: %d cases, %d equal (%d objects), %d refused as they must be, %d different, %.1f s\n",
+		flag.NArg(), flag.NArg()-failed-refused, objects, refused, failed, time.Since(started).Seconds())
 	if failed > 0 || flag.NArg() == 0 {
 		os.Exit(1)
 	}
