@@ -8,6 +8,9 @@ use super::RepoPath;
 pub struct Glob {
     matcher: GlobMatcher,
     folder: RepoPath,
+    /// The deepest level on which something can match; `None` for any.
+    levels: Option<usize>,
+    ends_in_any: bool,
 }
 
 impl Glob {
@@ -23,7 +26,23 @@ impl Glob {
         let matcher = GlobBuilder::new(pattern.as_str()).literal_separator(true).build().ok()?.compile_matcher();
         let fixed: Vec<&str> =
             pattern.components().take_while(|component| !component.contains(['*', '?', '[', '{', '\\'])).collect();
-        Some(Self { matcher, folder: RepoPath::root().join(&fixed.join("/"))? })
+        // A brace may hold several components, `**` any number of them.
+        let levels =
+            (!pattern.as_str().contains("**") && !pattern.as_str().contains('{')).then(|| pattern.components().count());
+        let ends_in_any = pattern.file_name() == "**";
+        Some(Self { matcher, folder: RepoPath::root().join(&fixed.join("/"))?, levels, ends_in_any })
+    }
+
+    /// Whether something below a folder can match.
+    #[must_use]
+    pub fn enters(&self, folder: &RepoPath) -> bool {
+        self.levels.is_none_or(|levels| folder.components().count() < levels)
+    }
+
+    /// Whether files and folders are listed as they come, and not the files first.
+    #[must_use]
+    pub fn lists_as_they_come(&self) -> bool {
+        self.ends_in_any
     }
 
     /// The deepest folder that holds all possible matches.

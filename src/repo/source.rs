@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, MetadataExt as _};
 
 use super::{Glob, RepoPath};
 
@@ -21,6 +21,15 @@ pub struct Source {
     root_path: PathBuf,
     app: RepoPath,
     above: RepoPath,
+}
+
+/// A glob on its way through the tree.
+struct Search {
+    glob: Glob,
+    entries: usize,
+    /// The folders around the present one, by device and number: a link to one of them would never end.
+    within: Vec<(u64, u64)>,
+    found: Vec<RepoPath>,
 }
 
 /// Where a relative path begins.
@@ -244,23 +253,63 @@ impl Source {
         near.into_iter().take(3).filter_map(|(_, name)| Some(folder.join(&name)?.to_string())).collect()
     }
 
-    /// The files that a glob matches, in Argo CD's order: lexical, a folder's own files before those of its sub-folders.
-    /// Links to folders are not entered, links to files count.
+    /// The files that a glob matches, in the order of the doublestar library (4.10, as in argo-cd 3.6): lexical, a folder's
+    /// own files before those of its sub-folders, unless the pattern ends in `**`, which lists them as they come. Links are
+    /// followed, also to folders, as long as they stay inside; folders themselves are left out.
     ///
     /// # Errors
     ///
-    /// If the glob cannot be read, or the tree is too large to be walked.
+    /// If the glob cannot be read, a link leads out of the source, or the tree is too large to be walked.
     pub fn matches(&self, pattern: &RepoPath) -> Result<Vec<RepoPath>, Error> {
         let glob = Glob::new(pattern).ok_or_else(|| Error::BadGlob { pattern: pattern.to_string() })?;
-        let mut found = Vec::new();
-        let mut entries = 0;
-        self.walk(glob.folder(), 0, &mut entries, &mut |path, _| {
-            if glob.matches(path) {
-                found.push(path.clone());
+        let mut search = Search { glob, entries: 0, within: Vec::new(), found: Vec::new() };
+        match self.search(&search.glob.folder(), &mut search) {
+            Err(Error::Missing { .. }) if search.found.is_empty() => {}
+            outcome => outcome?,
+        }
+        Ok(search.found)
+    }
+
+    fn search(&self, folder: &RepoPath, search: &mut Search) -> Result<(), Error> {
+        if search.within.len() > MAX_DEPTH {
+            return Err(Error::TooMany { path: folder.clone() });
+        }
+        let identity = self.root.metadata(folder.as_os_path()).map_err(|cause| self.unopened(folder, cause))?;
+        let identity = (identity.dev(), identity.ino());
+        if search.within.contains(&identity) {
+            return Ok(());
+        }
+        search.within.push(identity);
+        let mut folders = Vec::new();
+        for (name, kind) in self.listing(folder, &mut search.entries)? {
+            let Some(path) = folder.join(&name).filter(|_| name != ".git") else { continue };
+            let is_folder = kind.is_dir() || (kind.is_symlink() && self.leads_to_folder(&path, search)?);
+            if !is_folder && search.glob.matches(&path) {
+                search.found.push(path);
+            } else if is_folder && search.glob.enters(&path) {
+                if search.glob.lists_as_they_come() {
+                    self.search(&path, search)?;
+                } else {
+                    folders.push(path);
+                }
             }
-            Ok(())
-        })?;
-        Ok(found)
+        }
+        for path in folders {
+            self.search(&path, search)?;
+        }
+        search.within.pop();
+        Ok(())
+    }
+
+    /// Whether a link leads to a folder. One that leads out of the source is an error only if the glob asks for it.
+    fn leads_to_folder(&self, path: &RepoPath, search: &Search) -> Result<bool, Error> {
+        match self.root.metadata(path.as_os_path()) {
+            Ok(metadata) => Ok(metadata.is_dir()),
+            Err(cause) if is_escape(&cause) && search.glob.matches(path) => {
+                Err(Error::Outside { path: path.to_string() })
+            }
+            Err(_) => Ok(false),
+        }
     }
 
     /// Checks that no link below the application's folder leads out of the source, as helm follows links of a chart.
@@ -504,8 +553,29 @@ mod tests {
                 .collect()
         };
         assert_eq!(found("env/**/values.yaml"), ["app/env/values.yaml", "app/env/qa/values.yaml"]);
-        assert_eq!(found("*.yaml"), ["app/absolute.yaml", "app/out.yaml", "app/secrets.yaml", "app/values.yaml"]);
+        assert_eq!(found("[s-v]*.yaml"), ["app/secrets.yaml", "app/values.yaml"]);
         assert_eq!(found("../shared/v?lues.yam[k-m]"), ["shared/values.yaml"]);
+        assert_eq!(found("env/**"), ["app/env/qa/values.yaml", "app/env/values.yaml"]);
+        assert_eq!(found("env/{qa,.}/v*"), ["app/env/qa/values.yaml"]);
         assert!(found("nothing/*.yaml").is_empty());
+    }
+
+    #[test]
+    fn globs_follow_links_inside_the_source_and_end_in_a_loop() {
+        let (_keep, source) = tree();
+        let found = |pattern| source.matches(&source.resolve(Base::Application, pattern).unwrap());
+        let shown = |paths: Vec<RepoPath>| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(shown(found("*/values.yaml").unwrap()), ["app/env/values.yaml", "app/linked/values.yaml"]);
+        symlink("../../app", source.app_folder().join("env/loop")).unwrap();
+        assert_eq!(
+            shown(found("env/**/values.yaml").unwrap()),
+            [
+                "app/env/values.yaml",
+                "app/env/loop/values.yaml",
+                "app/env/loop/linked/values.yaml",
+                "app/env/qa/values.yaml"
+            ]
+        );
+        assert!(matches!(found("*.yaml"), Err(Error::Outside { .. })), "a match that leads out is an error");
     }
 }
