@@ -16,7 +16,7 @@ demo: ## render an example chart with encrypted values: no cluster, no cloud
 		cargo run --quiet $(cargo) -- generate tests/charts/applications/web.yaml --kube-version 1.37.0
 
 test: ## install what the tests need, and run them
-	tests/tools debian sops helm helm3 age
+	tests/tools debian sops helm helm3 age registry
 	cargo test $(cargo)
 
 e2e: ## the same charts through the real argocd-repo-server and argocd-cmp-server (builds Argo CD once)

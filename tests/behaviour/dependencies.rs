@@ -100,7 +100,7 @@ impl Server {
              tls: {{certificate: {folder}/certificate.pem, key: {folder}/key.pem}}\n"
         );
         world.file("registry.yml", &config);
-        let mut command = Command::new("docker-registry");
+        let mut command = Command::new(tool("registry-3.0.0/registry"));
         command.args(["serve", "registry.yml"]).current_dir(world.path(".")).stdin(Stdio::null());
         let server = Self::start(command, port);
         let target = format!("oci://localhost:{port}/charts");
