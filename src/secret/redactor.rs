@@ -1,11 +1,11 @@
 //! Masks decrypted values in the one foreign text that we pass on: what helm says when it fails.
 
 use std::collections::HashSet;
-use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use zeroize::Zeroize as _;
+use memchr::memmem;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::Plaintext;
 use super::spelling::View;
@@ -17,14 +17,22 @@ pub const MASK: &str = "[redacted]";
 /// and three bytes are no secret.
 const SHORTEST: usize = 4;
 
+/// The most bytes that are looked at to mask one text. Whoever writes the values and the template could otherwise keep us
+/// busy for hours: thousands of values that occur everywhere.
+const MAX_EFFORT: u64 = 4 * 1024 * 1024 * 1024;
+
+/// What one occurrence costs, in bytes looked at.
+const OCCURRENCE: u64 = 64;
+
 /// Replaces every decrypted value in `text` by [`MASK`]: as it is, line by line, escaped as JSON, Go, URLs, YAML or HTML
-/// do (also twice), in base64 at each alignment, and as go-yaml shortens it (`` `abcdefg...` ``).
+/// do (also twice), in base64 at each alignment, as go-yaml shortens it (`` `abcdefg...` ``), and numbers as Go prints
+/// them. Where that would take too long, all of the text is replaced.
 ///
 /// Other transformations that a template may apply (hashes, upper case, substrings) are not recognised: a stated limit.
 #[must_use]
 pub fn redact<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Plaintext>) -> String {
     let views: Vec<Search> = View::all(text.as_bytes()).into_iter().map(Search::new).collect();
-    let mut found = Vec::new();
+    let mut found = Found { covered: vec![false; text.len()], effort: MAX_EFFORT };
     for secret in secrets {
         let whole = secret.expose();
         value(&views, whole, &mut found);
@@ -35,12 +43,26 @@ pub fn redact<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Plaintext>) 
         } else if whole.trim_ascii().len() < whole.len() {
             value(&views, whole.trim_ascii(), &mut found);
         }
+        for number in number_forms(whole) {
+            value(&views[..1], number.as_bytes(), &mut found);
+        }
+        if found.effort == 0 {
+            return MASK.to_owned();
+        }
     }
-    mask(text, found)
+    mask(text, &found.covered)
+}
+
+/// What of a text is to be masked.
+struct Found {
+    /// For each byte, whether it is.
+    covered: Vec<bool>,
+    /// Bytes that may still be looked at.
+    effort: u64,
 }
 
 /// Finds one value in all the forms that are masked.
-fn value(views: &[Search], value: &[u8], found: &mut Vec<Range<usize>>) {
+fn value(views: &[Search], value: &[u8], found: &mut Found) {
     if value.is_empty() {
         return;
     }
@@ -60,6 +82,48 @@ fn value(views: &[Search], value: &[u8], found: &mut Vec<Range<usize>>) {
     base64(as_written, value, found);
 }
 
+/// A number as Go prints it where helm has made a float of it (`1.5e+06`), and as helm's schema check does (`1.5×10⁶`,
+/// `1,500,000`).
+fn number_forms(value: &[u8]) -> Vec<Zeroizing<String>> {
+    let plain = str::from_utf8(value).ok().filter(|text| (SHORTEST..=40).contains(&text.len()));
+    let Some(number) = plain.and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite()) else {
+        return Vec::new();
+    };
+    let scientific = Zeroizing::new(format!("{number:e}"));
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let (sign, digits) = exponent.strip_prefix('-').map_or(("+", exponent), |digits| ("-", digits));
+    let decimal = Zeroizing::new(format!("{number}"));
+    let (whole, _) = decimal.split_once('.').unwrap_or((&decimal, ""));
+    let digits_of_whole = whole.trim_start_matches('-');
+    let mut grouped = Zeroizing::new(String::with_capacity(whole.len() * 2));
+    for (index, digit) in digits_of_whole.chars().enumerate() {
+        if index > 0 && (digits_of_whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let mut forms = vec![
+        Zeroizing::new(format!("{mantissa}e{sign}{digits:0>2}")),
+        Zeroizing::new(format!("{mantissa}\u{d7}10{}", exponent.chars().map(superscript).collect::<String>())),
+        decimal.clone(),
+    ];
+    if digits_of_whole.len() > 3 {
+        forms.push(grouped);
+    }
+    forms
+}
+
+/// A character of an exponent as it is printed above the line.
+fn superscript(character: char) -> char {
+    match character {
+        '-' => '\u{207b}',
+        '1' => '\u{b9}',
+        '2' => '\u{b2}',
+        '3' => '\u{b3}',
+        digit => digit.to_digit(10).and_then(|digit| char::from_u32(0x2070 + digit)).unwrap_or(digit),
+    }
+}
+
 /// A text, and which byte quadruples occur in it: most values can be dismissed with one look.
 struct Search {
     view: View,
@@ -73,18 +137,41 @@ impl Search {
     }
 
     /// Finds the needle, and notes where it stands in the text as written.
-    fn literal(&self, needle: &[u8], found: &mut Vec<Range<usize>>) {
-        if needle.first_chunk::<SHORTEST>().is_none_or(|first| self.quadruples.contains(first)) {
-            let windows = self.view.bytes().windows(needle.len()).enumerate();
-            let starts = windows.filter(|(_, window)| *window == needle).map(|(start, _)| start);
-            found.extend(starts.map(|start| self.view.written(start..start + needle.len())));
+    fn literal(&self, needle: &[u8], found: &mut Found) {
+        self.literal_and(needle, 0, 0, found);
+    }
+
+    /// As [`Search::literal`], with so many characters before and behind it.
+    fn literal_and(&self, needle: &[u8], before: usize, behind: usize, found: &mut Found) {
+        if needle.first_chunk::<SHORTEST>().is_some_and(|first| !self.quadruples.contains(first)) {
+            return;
         }
+        let finder = memmem::Finder::new(needle);
+        let text = self.view.bytes();
+        let mut from = 0;
+        while let Some(at) = text.get(from..).and_then(|rest| finder.find(rest)) {
+            let start = from + at;
+            let written = self.view.written(start..start + needle.len());
+            let end = (written.end + behind).min(found.covered.len());
+            found.covered[written.start.saturating_sub(before)..end].fill(true);
+            let cost = (at + needle.len()) as u64 + OCCURRENCE;
+            found.effort = found.effort.saturating_sub(cost);
+            if found.effort == 0 {
+                return;
+            }
+            from = start + 1;
+        }
+        found.effort = found.effort.saturating_sub((text.len() - from.min(text.len())) as u64 + OCCURRENCE);
     }
 }
 
 /// Finds what the base64 of any text that holds the value must contain, for each of the three alignments. The characters
 /// at its ends, which carry bits of the neighbours as well, are masked with it.
-fn base64(search: &Search, value: &[u8], found: &mut Vec<Range<usize>>) {
+fn base64(search: &Search, value: &[u8], found: &mut Found) {
+    // What is longer than the text is not in it.
+    if value.len() > search.view.bytes().len() {
+        return;
+    }
     for shift in 0..3 {
         let mut shifted = vec![0; shift];
         shifted.extend_from_slice(value);
@@ -94,12 +181,8 @@ fn base64(search: &Search, value: &[u8], found: &mut Vec<Range<usize>>) {
         if end >= first + SHORTEST {
             for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
                 let mut encoded = engine.encode(&shifted);
-                let known = found.len();
-                search.literal(&encoded.as_bytes()[first..end], found);
-                for range in &mut found[known..] {
-                    range.start = range.start.saturating_sub(usize::from(first_bit % 6 != 0));
-                    range.end = (range.end + usize::from(end_bit % 6 != 0)).min(search.view.bytes().len());
-                }
+                let (before, behind) = (usize::from(first_bit % 6 != 0), usize::from(end_bit % 6 != 0));
+                search.literal_and(&encoded.as_bytes()[first..end], before, behind, found);
                 encoded.zeroize();
             }
         }
@@ -107,26 +190,20 @@ fn base64(search: &Search, value: &[u8], found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The text with the ranges replaced; ranges that touch become one mask.
-fn mask(text: &str, mut found: Vec<Range<usize>>) -> String {
-    found.sort_unstable_by_key(|range| (range.start, range.end));
+/// The text with the covered bytes replaced, a run of them by one mask. A character of which a part is covered (values need
+/// not be UTF-8) is covered.
+fn mask(text: &str, covered: &[bool]) -> String {
     let mut masked = String::with_capacity(text.len());
-    let mut done = 0;
-    for range in found {
-        // A range may begin or end inside a character (values need not be UTF-8): widen it to whole ones.
-        let start = (0..=range.start).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        let end = (range.end..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-        if end <= done && !masked.is_empty() {
-            continue;
-        }
-        let touches = start <= done && masked.ends_with(MASK);
-        if !touches {
-            masked.push_str(&text[done..start]);
+    let mut within = false;
+    for (at, character) in text.char_indices() {
+        let hidden = covered[at..at + character.len_utf8()].contains(&true);
+        if !hidden {
+            masked.push(character);
+        } else if !within {
             masked.push_str(MASK);
         }
-        done = end;
+        within = hidden;
     }
-    masked.push_str(&text[done..]);
     masked
 }
 
@@ -205,6 +282,28 @@ mod tests {
     fn the_shortened_form_of_go_yaml_is_masked() {
         let shown = redacted("cannot unmarshal !!str `correct...` into int", "correct horse battery");
         assert_eq!(shown, "cannot unmarshal !!str [redacted] into int");
+    }
+
+    #[test]
+    fn numbers_are_masked_as_helm_prints_them() {
+        for (secret, text, expected) in [
+            ("1234567890123", "pin:1.234567890123e+12]", "pin:[redacted]]"),
+            ("1234567890123", "got 1.234567890123\u{d7}10\u{b9}\u{b2}, want 5", "got [redacted], want 5"),
+            ("1234567", "got 1,234,567, want 5", "got [redacted], want 5"),
+            ("0.0000123", "got 1.23e-05", "got [redacted]"),
+            ("1e+06", "got 1000000", "got [redacted]"),
+        ] {
+            assert_eq!(redacted(text, secret), expected);
+        }
+    }
+
+    #[test]
+    fn values_that_occur_everywhere_end_in_time_and_cost_no_memory() {
+        let text = format!("{}\n", "a".repeat(100)).repeat(600);
+        let secrets: Vec<_> = (4..4_004).map(|length| Plaintext::from("a".repeat(length % 97 + 4))).collect();
+        assert_eq!(redact(&text, &secrets), MASK, "too much to be done");
+        let shown = redact(&text, &secrets[..3]);
+        assert!(!shown.contains('a') || shown.replace(MASK, "").trim().is_empty(), "{shown}");
     }
 
     #[test]

@@ -21,7 +21,10 @@ impl View {
         let slashes = written.without(backslash);
         let others = [slashes.without(backslash), written.without(percent), written.without(query)];
         let marks = [written.without(doubled_quote), written.without(entity)];
-        [written, slashes].into_iter().chain(others).chain(marks).collect()
+        let length = text.len();
+        // A view in which nothing was resolved shows what the text shows.
+        let more = [slashes].into_iter().chain(others).chain(marks).filter(|view| view.bytes.len() < length);
+        std::iter::once(written).chain(more).collect()
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -112,7 +115,7 @@ mod tests {
     use super::*;
 
     fn without(text: &str, escape: Escape) -> String {
-        String::from_utf8_lossy(View::all(text.as_bytes())[0].without(escape).bytes()).into_owned()
+        String::from_utf8_lossy(View::all(text.as_bytes()).remove(0).without(escape).bytes()).into_owned()
     }
 
     #[test]

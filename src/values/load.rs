@@ -98,6 +98,10 @@ impl Loader {
         if let Some(at) = decrypted.still_encrypted() {
             return Err(Error::StillEncrypted { file: path, at });
         }
+        if purpose == Purpose::Values && format == Format::Binary {
+            // One secret for us, many values for helm, which quotes them one by one.
+            secrets.extend(words(content.expose()));
+        }
         secrets.extend(decrypted.into_secrets());
         Ok(ValuesFile { name: path.to_string(), content })
     }
@@ -106,4 +110,10 @@ impl Loader {
     async fn unlock(&self, _allowed: &Allowed, metadata: &Metadata) -> Result<Unlocked, UnlockError> {
         self.keyring.unlock(metadata).await
     }
+}
+
+/// What stands between the marks of YAML and JSON.
+fn words(text: &[u8]) -> impl Iterator<Item = Plaintext> {
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`:,{}[]&*".contains(byte);
+    text.split(ends).filter(|word| !word.is_empty()).map(|word| Plaintext::new(word.to_vec()))
 }

@@ -20,6 +20,8 @@ fn forms(secret: &str) -> Vec<String> {
         percent.replace("%20", "+"),
         // What stays together in most other spellings.
         "canary-7Kq".to_owned(),
+        // Of the number that some scenarios take.
+        "67530986753".to_owned(),
     ];
     for shift in 0..3 {
         let padded = format!("{}{secret}", "x".repeat(shift));

@@ -93,6 +93,26 @@ pub(crate) const SCENARIOS: &[Scenario] = scenarios! {
         let outcome = world.generate_values("secrets.yaml");
         (world, outcome)
     },
+    "a number does not fit the schema" => || {
+        let world = canary();
+        world.encrypted("pin.yaml", "pin: 8675309867530\n");
+        world.file("repo/app/values.schema.json", r#"{"properties": {"pin": {"maximum": 5}}}"#);
+        let outcome = world.generate_values("pin.yaml");
+        (world, outcome)
+    },
+    "a template fails with a number" => || {
+        let world = canary();
+        world.encrypted("pin.yaml", "pin: 8675309867530\n");
+        world.template("broken.yaml", "{{ fail (print .Values.pin) }}");
+        let outcome = world.generate_values("pin.yaml");
+        (world, outcome)
+    },
+    "a value of an encrypted text is of the wrong type" => || {
+        let world = canary();
+        world.encrypted("values.bin", "a: !!int canary-7Kq\n");
+        let outcome = world.generate_values("values.bin");
+        (world, outcome)
+    },
     "there is no chart" => || {
         let world = canary();
         fs::remove_file(world.path("repo/app/Chart.yaml")).unwrap();
