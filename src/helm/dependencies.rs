@@ -1,22 +1,22 @@
 //! Building a chart's dependencies in a private copy, as native Helm does when `helm template` has missed them.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tracing::info;
 
 use super::run::Process;
 use super::{Error, Helm, stderr};
 use crate::deadline::Deadline;
-use crate::repo::{Base, RepoPath, Source};
+use crate::repo::{self, Base, RepoPath, Source};
 use crate::secret::SafeUrl;
 
 /// The most bytes of `Chart.yaml` that are read.
 const MAX_CHART_FILE: u64 = 1024 * 1024;
-
-/// The most dependencies that are prepared.
-const MAX_DEPENDENCIES: usize = 200;
 
 /// A private copy of a chart with its dependencies in place; gone when dropped.
 pub struct Dependencies {
@@ -32,17 +32,53 @@ impl Dependencies {
     }
 }
 
-#[derive(Deserialize)]
+/// The files that tell helm what to fetch, and from where; whether each is a lock file.
+const FILES: [(&str, bool); 4] =
+    [("Chart.yaml", false), ("requirements.yaml", false), ("Chart.lock", true), ("requirements.lock", true)];
+
+/// What of those files helm gets to see while it builds: these fields and no others, so that it reads what was checked. Go
+/// would also take `Repository` for `repository`.
+#[derive(Deserialize, Serialize)]
 struct ChartFile {
-    #[serde(default)]
-    dependencies: Vec<Dependency>,
+    #[serde(rename = "apiVersion", default, skip_serializing_if = "Option::is_none")]
+    api_version: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<Value>,
+    /// Of a lock file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dependencies: Option<Vec<Dependency>>,
 }
 
-#[derive(Deserialize)]
+/// Follows `Dependency` of helm 3 and 4 (`pkg/chart/dependency.go`): all of it is in the digest of a lock file.
+#[derive(Deserialize, Serialize)]
 struct Dependency {
     name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<Value>,
     #[serde(default)]
     repository: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    condition: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tags: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    enabled: Option<Value>,
+    #[serde(rename = "import-values", default, skip_serializing_if = "Option::is_none")]
+    import_values: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alias: Option<Value>,
+}
+
+/// One of the [`FILES`], as written and as checked.
+struct Prepared {
+    path: RepoPath,
+    is_lock: bool,
+    original: Vec<u8>,
+    checked: ChartFile,
 }
 
 /// Where a dependency comes from.
@@ -73,52 +109,78 @@ impl Dependency {
 
 /// Copies the chart and its `file://` dependencies at their places, then runs `helm dependency build` there.
 pub(super) async fn build(helm: &Helm, source: &Source, deadline: Deadline) -> Result<Dependencies, Error> {
-    let dependencies = read(source)?;
+    let files = read(source)?;
+    let mut folders = BTreeSet::from([source.app().clone()]);
+    let mut registrations = BTreeSet::new();
+    for file in &files {
+        for dependency in file.checked.dependencies.iter().flatten() {
+            match dependency.origin()? {
+                Origin::Folder(path) => {
+                    let name = || dependency.name.clone();
+                    folders.insert(inside(source, path).map_err(|cause| Error::Folder { name: name(), cause })?);
+                }
+                Origin::Repository(url) if !file.is_lock => {
+                    registrations.insert(url);
+                }
+                Origin::Repository(_) | Origin::Vendored | Origin::Direct => {}
+            }
+        }
+    }
     let scratch =
         tempfile::Builder::new().prefix("argocd-sops-").tempdir_in(&helm.options.scratch).map_err(Error::Io)?;
     let tree = scratch.path().join("tree");
-    source.copy(source.app(), &tree)?;
     info!(chart = %source.app(), "building the chart's dependencies");
-    let mut registrations = Vec::new();
-    for dependency in dependencies.iter().take(MAX_DEPENDENCIES) {
-        match dependency.origin()? {
-            Origin::Folder(path) => source
-                .resolve(Base::Application, path)
-                .and_then(|folder| source.copy(&folder, &tree))
-                .map_err(|cause| Error::Folder { name: dependency.name.clone(), cause })?,
-            Origin::Repository(url) => registrations.push(url),
-            Origin::Vendored | Origin::Direct => {}
-        }
-    }
+    source.copy(&folders, &tree)?;
     let chart = tree.join(source.app().as_os_path());
     let home = scratch.path().join("home");
     for folder in ["cache", "config", "data", "plugins", "tmp"] {
-        std::fs::create_dir_all(home.join(folder)).map_err(Error::Io)?;
+        fs::create_dir_all(home.join(folder)).map_err(Error::Io)?;
     }
-    registrations.sort_unstable();
-    registrations.dedup();
+    for file in &files {
+        let checked = serde_json::to_vec(&file.checked).map_err(|error| Error::Io(error.into()))?;
+        fs::write(tree.join(file.path.as_os_path()), checked).map_err(Error::Io)?;
+    }
     for url in registrations {
         // The name that argo-cd gives a repository known by its URL alone (3.6, `util/helm/helm.go`).
         run(helm, &chart, &home, &["repo", "add", "--", &url.replace('/', "-"), url], deadline).await?;
     }
     run(helm, &chart, &home, &["dependency", "build"], deadline).await?;
+    // Templates may read all of `Chart.yaml`.
+    for file in &files {
+        fs::write(tree.join(file.path.as_os_path()), &file.original).map_err(Error::Io)?;
+    }
     Ok(Dependencies { _scratch: scratch, chart })
 }
 
-/// The dependencies of `Chart.yaml`, or of the `requirements.yaml` of older charts.
-fn read(source: &Source) -> Result<Vec<Dependency>, Error> {
-    let mut dependencies = Vec::new();
-    for name in ["Chart.yaml", "requirements.yaml"] {
+/// The folder of a `file://` dependency. helm takes an absolute path for one of the machine's.
+fn inside(source: &Source, path: &str) -> Result<RepoPath, repo::Error> {
+    if path.starts_with('/') {
+        return Err(repo::Error::Outside { path: path.to_owned() });
+    }
+    source.folder(source.resolve(Base::Application, path)?)
+}
+
+/// What there is of the [`FILES`].
+fn read(source: &Source) -> Result<Vec<Prepared>, Error> {
+    let mut files = Vec::new();
+    for (name, is_lock) in FILES {
         let path: RepoPath = source.resolve(Base::Application, name)?;
-        let Ok(file) = source.file(path.clone()) else { continue };
-        let text = file.read(MAX_CHART_FILE)?;
-        let chart: ChartFile = serde_yaml::from_slice(&text).map_err(|error| Error::Chart {
-            file: path,
+        let original = match source.file(path.clone()) {
+            Ok(file) => file.read(MAX_CHART_FILE)?,
+            Err(repo::Error::Missing { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let parsed = serde_yaml::from_slice(&original).and_then(|mut value: serde_yaml::Value| {
+            value.apply_merge()?;
+            serde_yaml::from_value(value)
+        });
+        let checked = parsed.map_err(|error| Error::Chart {
+            file: path.clone(),
             at: error.location().map(|location| (location.line(), location.column())),
         })?;
-        dependencies.extend(chart.dependencies);
+        files.push(Prepared { path, is_lock, original, checked });
     }
-    Ok(dependencies)
+    Ok(files)
 }
 
 async fn run(helm: &Helm, chart: &Path, home: &Path, arguments: &[&str], deadline: Deadline) -> Result<(), Error> {

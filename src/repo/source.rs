@@ -1,5 +1,6 @@
 //! One source tree, and reading from it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use super::{Glob, RepoPath};
 
 /// The most entries that a glob, a listing or a check of a tree looks at.
 const MAX_ENTRIES: usize = 200_000;
+
+/// The most bytes of a private copy.
+const MAX_COPY: u64 = 512 * 1024 * 1024;
 
 /// The deepest folder that a walk enters.
 const MAX_DEPTH: usize = 100;
@@ -312,40 +316,84 @@ impl Source {
         }
     }
 
-    /// Checks that no link below the application's folder leads out of the source, as helm follows links of a chart.
+    /// The path of a folder of the source, if it is one.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, it is not a folder, or a link leads out of the source.
+    pub fn folder(&self, path: RepoPath) -> Result<RepoPath, Error> {
+        match self.root.metadata(path.as_os_path()) {
+            Ok(metadata) if metadata.is_dir() => Ok(path),
+            Ok(_) => Err(Error::NotAFolder { path: path.to_string() }),
+            Err(cause) => Err(self.unopened(&path, cause)),
+        }
+    }
+
+    /// Checks that no link that helm may follow leads out of the source: those below the application's folder, and those
+    /// below folders that such links point to. helm reads `.git` as well, and names that are not UTF-8.
     ///
     /// # Errors
     ///
     /// [`Error::Outside`] for the first one that does.
     pub fn check_links(&self) -> Result<(), Error> {
-        let mut entries = 0;
-        self.walk(self.app.clone(), 0, &mut entries, &mut |path, kind| {
-            if kind.is_symlink() {
-                match self.root.metadata(path.as_os_path()) {
-                    Err(cause) if is_escape(&cause) => return Err(Error::Outside { path: path.to_string() }),
-                    _ => {}
-                }
-            }
-            Ok(())
-        })
+        self.check_folder(Path::new(self.app.as_os_path()), 0, &mut 0)
     }
 
-    /// Copies a folder of the source to the same place below `target`. Links are followed as long as they stay inside;
+    fn check_folder(&self, folder: &Path, depth: usize, entries: &mut usize) -> Result<(), Error> {
+        let shown = |path: &Path| RepoPath::root().join(&path.to_string_lossy()).unwrap_or_default();
+        let unopened = |path: &Path, cause: io::Error| self.unopened(&shown(path), cause);
+        if depth > MAX_DEPTH {
+            return Err(Error::TooMany { path: shown(folder) });
+        }
+        for entry in self.root.read_dir(folder).map_err(|cause| unopened(folder, cause))? {
+            let entry = entry.map_err(|cause| unopened(folder, cause))?;
+            *entries += 1;
+            if *entries > MAX_ENTRIES {
+                return Err(Error::TooMany { path: shown(folder) });
+            }
+            let path = folder.join(entry.file_name());
+            let kind = entry.file_type().map_err(|cause| unopened(&path, cause))?;
+            let is_folder = kind.is_dir()
+                || kind.is_symlink()
+                    && match self.root.metadata(&path) {
+                        Ok(metadata) => metadata.is_dir(),
+                        Err(cause) if is_escape(&cause) => return Err(unopened(&path, cause)),
+                        // Leads nowhere, or in a circle: helm will say so.
+                        Err(_) => false,
+                    };
+            if is_folder {
+                self.check_folder(&path, depth + 1, entries)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies folders of the source to the same places below `target`. Links are followed as long as they stay inside;
     /// `.git` and special files are left out.
     ///
     /// # Errors
     ///
-    /// If a link leads out of the source, the tree is too large, or the operating system refuses.
-    pub fn copy(&self, folder: &RepoPath, target: &Path) -> Result<(), Error> {
-        self.copy_folder(folder, target, 0, &mut 0)
+    /// If a link leads out of the source, there is more than is copied, or the operating system refuses.
+    pub fn copy(&self, folders: &BTreeSet<RepoPath>, target: &Path) -> Result<(), Error> {
+        let (mut entries, mut room) = (0, MAX_COPY);
+        folders.iter().try_for_each(|folder| self.copy_folder(folder, target, 0, &mut entries, &mut room))
     }
 
-    fn copy_folder(&self, folder: &RepoPath, target: &Path, depth: usize, entries: &mut usize) -> Result<(), Error> {
+    fn copy_folder(
+        &self,
+        folder: &RepoPath,
+        target: &Path,
+        depth: usize,
+        entries: &mut usize,
+        room: &mut u64,
+    ) -> Result<(), Error> {
         if depth > MAX_DEPTH {
             return Err(Error::TooMany { path: folder.clone() });
         }
         let io_error = |path: &RepoPath, cause| Error::Io { path: path.clone(), cause };
-        fs::create_dir_all(target.join(folder.as_os_path())).map_err(|cause| io_error(folder, cause))?;
+        let too_large = || Error::TooLarge { path: folder.clone(), limit: MAX_COPY };
+        // `target/.` cannot be made where there is no `target` yet.
+        fs::create_dir_all(target.join(folder.as_str())).map_err(|cause| io_error(folder, cause))?;
         for (name, _) in self.listing(folder, entries)? {
             let Some(path) = folder.join(&name).filter(|_| name != ".git") else { continue };
             let metadata = match self.root.metadata(path.as_os_path()) {
@@ -354,12 +402,16 @@ impl Source {
                 Err(cause) => return Err(self.unopened(&path, cause)),
             };
             if metadata.is_dir() {
-                self.copy_folder(&path, target, depth + 1, entries)?;
+                self.copy_folder(&path, target, depth + 1, entries, room)?;
             } else if metadata.is_file() {
-                let mut from = self.file(path.clone())?.file;
+                if metadata.len() > *room {
+                    return Err(too_large());
+                }
+                let mut from = self.file(path.clone())?.file.take(*room + 1);
                 let mut to =
                     fs::File::create(target.join(path.as_os_path())).map_err(|cause| io_error(&path, cause))?;
-                io::copy(&mut from, &mut to).map_err(|cause| io_error(&path, cause))?;
+                let copied = io::copy(&mut from, &mut to).map_err(|cause| io_error(&path, cause))?;
+                *room = room.checked_sub(copied).ok_or_else(too_large)?;
             }
         }
         Ok(())
@@ -499,6 +551,62 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_helm_would_follow_out_is_found_wherever_it_hides() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let hides: [fn(&Path); 4] = [
+            |root| {
+                symlink("/etc/passwd", root.join("shared/out.yaml")).unwrap();
+                symlink("../shared", root.join("app/linked")).unwrap();
+            },
+            |root| {
+                fs::create_dir_all(root.join("app/.git")).unwrap();
+                symlink("/etc/passwd", root.join("app/.git/out.yaml")).unwrap();
+            },
+            |root| symlink("/etc/passwd", root.join("app").join(OsStr::from_bytes(b"\xff.yaml"))).unwrap(),
+            |root| {
+                let folder = root.join("app").join(OsStr::from_bytes(b"\xff"));
+                fs::create_dir_all(&folder).unwrap();
+                symlink("/etc/passwd", folder.join("out.yaml")).unwrap();
+            },
+        ];
+        for (number, hide) in hides.into_iter().enumerate() {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir_all(folder.path().join("app")).unwrap();
+            fs::create_dir_all(folder.path().join("shared")).unwrap();
+            let source = Source::open(folder.path(), "app").unwrap();
+            source.check_links().unwrap();
+            hide(folder.path());
+            assert!(matches!(source.check_links(), Err(Error::Outside { .. })), "{number}");
+        }
+    }
+
+    #[test]
+    fn links_in_circles_end() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("app")).unwrap();
+        for name in ["one", "two"] {
+            symlink(".", folder.path().join("app").join(name)).unwrap();
+        }
+        let source = Source::open(folder.path(), "app").unwrap();
+        assert!(source.check_links().is_err());
+        let app = BTreeSet::from([RepoPath::root().join("app").unwrap()]);
+        assert!(source.copy(&app, &folder.path().join("copy")).is_err());
+    }
+
+    #[test]
+    fn a_copy_has_a_limit() {
+        let (keep, _) = tree();
+        let root = keep.path().join("repo/shared");
+        fs::File::create(root.join("sparse")).unwrap().set_len(1 << 40).unwrap();
+        let source = Source::open(&root, "").unwrap();
+        let everything = BTreeSet::from([RepoPath::root()]);
+        let error = source.copy(&everything, &keep.path().join("copy")).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { limit: MAX_COPY, .. }), "{error}");
+    }
+
+    #[test]
     fn a_trimmed_source_finds_what_was_sent_and_says_what_was_not() {
         let (keep, _) = tree();
         let source = Source::open_trimmed(&keep.path().join("repo/app"), "env", "app").unwrap();
@@ -534,10 +642,11 @@ mod tests {
     fn a_copy_holds_what_links_point_to() {
         let (keep, source) = tree();
         let target = keep.path().join("copy");
-        assert!(matches!(source.copy(&RepoPath::root().join("app").unwrap(), &target), Err(Error::Outside { .. })));
+        let app = BTreeSet::from([RepoPath::root().join("app").unwrap()]);
+        assert!(matches!(source.copy(&app, &target), Err(Error::Outside { .. })));
         fs::remove_file(keep.path().join("repo/app/out.yaml")).unwrap();
         fs::remove_file(keep.path().join("repo/app/absolute.yaml")).unwrap();
-        source.copy(&RepoPath::root().join("app").unwrap(), &target).unwrap();
+        source.copy(&app, &target).unwrap();
         assert_eq!(fs::read_to_string(target.join("app/linked/values.yaml")).unwrap(), "e: 5");
     }
 

@@ -37,6 +37,76 @@ fn a_chart_of_the_same_repository_is_built_and_the_tree_stays_as_it_was() {
 }
 
 #[test]
+fn a_chart_at_the_root_is_built() {
+    let world = World::new();
+    world.file(
+        "repo/Chart.yaml",
+        "apiVersion: v2\nname: web\nversion: 1.0.0\ndescription: kept\n\
+         dependencies: [{name: lib, version: 1.0.0, repository: 'file://lib'}]\n",
+    );
+    world.file("repo/lib/Chart.yaml", "apiVersion: v2\nname: lib\nversion: 1.0.0\n");
+    world.file(
+        "repo/templates/c.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"{{ .Chart.Description }}\"}\n",
+    );
+    world.file(
+        "repo/app.yaml",
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: web}\nspec: {source: {path: ., plugin: {name: sops}}}\n",
+    );
+    let outcome = world.run(&["generate", "repo/app.yaml"], ".");
+    assert!(outcome.stdout.contains("name: \"kept\""), "{}", outcome.stderr);
+}
+
+/// Charts whose dependency lies outside, in words that helm understands: `{}` stands for its folder.
+const OUTSIDE: [(&str, &str); 7] = [
+    ("Chart.yaml", "dependencies: [{name: evil, version: 1.0.0, repository: 'file://{}'}]\n"),
+    ("Chart.yaml", "dependencies: [{name: evil, version: 1.0.0, Repository: 'file://{}'}]\n"),
+    ("Chart.yaml", "Dependencies: [{name: evil, version: 1.0.0, repository: 'file://{}'}]\n"),
+    ("Chart.yaml", "dependencie\u{17f}: [{name: evil, version: 1.0.0, repository: 'file://{}'}]\n"),
+    ("Chart.yaml", "annotations: &a {repository: 'file://{}'}\ndependencies: [{<<: *a, name: evil, version: 1.0.0}]\n"),
+    ("requirements.yaml", "Dependencies: [{name: evil, version: 1.0.0, repository: 'file://{}'}]\n"),
+    // helm would refuse the digest, but a right one is easily computed.
+    (
+        "Chart.lock",
+        "dependencies: [{name: evil, version: 1.0.0, repository: 'file://{}'}]\ndigest: sha256:0\n\
+         generated: '2024-01-01T00:00:00Z'\n",
+    ),
+];
+
+#[test]
+fn no_dependency_is_built_from_outside_the_repository() {
+    for (number, (file, text)) in OUTSIDE.into_iter().enumerate() {
+        let world = World::new();
+        let outside = world.path("outside/evil").display().to_string();
+        // A decoy in the repository, where the absolute path would be if it were a relative one.
+        for folder in ["outside/evil", &format!("repo/app{outside}"), "repo/evil"] {
+            world.file(&format!("{folder}/Chart.yaml"), "apiVersion: v2\nname: evil\nversion: 1.0.0\n");
+        }
+        let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: from-outside}\n";
+        world.file("outside/evil/templates/c.yaml", template);
+        let chart = "apiVersion: v2\nname: web\nversion: 1.0.0\n".to_owned();
+        world.file(
+            "repo/app/Chart.yaml",
+            &match file {
+                "requirements.yaml" => chart.replace("v2", "v1"),
+                "Chart.lock" => chart + "dependencies: [{name: evil, version: 1.0.0, repository: 'file://../evil'}]\n",
+                _ => chart,
+            },
+        );
+        let text = text.replace("{}", &outside);
+        world.file(
+            &format!("repo/app/{file}"),
+            &match file {
+                "Chart.yaml" => format!("apiVersion: v2\nname: web\nversion: 1.0.0\n{text}"),
+                _ => text,
+            },
+        );
+        let outcome = world.generate("plugin: {name: sops}");
+        assert!(outcome.code != 0 && !outcome.stdout.contains("from-outside"), "{number}: {}", outcome.stdout);
+    }
+}
+
+#[test]
 fn a_chart_of_a_public_https_repository_is_built() {
     let port = free_port();
     let url = format!("https://localhost:{port}");
