@@ -7,6 +7,9 @@ use serde::de::{Deserialize, Deserializer, EnumAccess, IgnoredAny, MapAccess, Se
 use crate::helm::Rendered;
 use crate::secret::Plaintext;
 
+/// `ENC[AES256_GCM,` as it stands in the `data` of a Secret: 15 bytes are 20 characters, whatever follows.
+const CIPHERTEXT_IN_BASE64: &str = "RU5DW0FFUzI1Nl9HQ00s";
+
 /// How strict the output is looked at.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -263,7 +266,7 @@ impl<'de> Visitor<'de> for LeafVisitor {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Leaf, E> {
-        let ciphertext = text.starts_with("ENC[AES256_GCM,");
+        let ciphertext = text.starts_with("ENC[AES256_GCM,") || text.starts_with(CIPHERTEXT_IN_BASE64);
         // Long texts are values; only names are looked at.
         let text = (text.len() <= 253).then(|| text.to_owned());
         Ok(Leaf { text, ciphertext, metadata: false })
@@ -393,6 +396,7 @@ mod tests {
             "data: {a: 'ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]'}",
             "data: [[{b: 'ENC[AES256_GCM,data:x'}]]",
             "data: !secret 'ENC[AES256_GCM,data:x'",
+            "data: {a: RU5DW0FFUzI1Nl9HQ00sZGF0YTp4}",
             "sops: {mac: x, lastmodified: y}",
         ] {
             assert!(matches!(checked(&format!("{OBJECT}{rest}\n")), Err(Error::Encrypted { .. })), "{rest}");
