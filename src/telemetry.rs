@@ -1,7 +1,5 @@
 //! What operators may see: log lines on stderr. stdout belongs to the manifests.
 
-use std::io::IsTerminal as _;
-
 use tracing::Level;
 use tracing_subscriber::fmt;
 
@@ -12,16 +10,10 @@ pub struct Options {
     pub level: Level,
     /// One JSON object per line instead of text.
     pub json: bool,
-    /// Colours on a terminal (`NO_COLOR` turns them off).
-    pub colour: bool,
 }
 
 /// Begins logging; a second call changes nothing.
 pub fn begin(options: Options) {
-    let lines = fmt()
-        .with_max_level(options.level)
-        .with_writer(std::io::stderr)
-        .with_ansi(options.colour && std::io::stderr().is_terminal())
-        .with_target(false);
+    let lines = fmt().with_max_level(options.level).with_writer(std::io::stderr).with_target(false);
     let _ = if options.json { lines.json().try_init() } else { lines.without_time().try_init() };
 }

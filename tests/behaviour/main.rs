@@ -10,4 +10,5 @@ mod messages;
 mod policies;
 mod readme;
 mod scenarios;
+mod terminal;
 mod world;
