@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use clap_complete::Shell;
 use tracing::Level;
 
 pub use arguments::Cli;
@@ -45,11 +46,7 @@ pub fn run() -> ExitCode {
 
 fn act(command: Command, variables: &Variables) -> ExitCode {
     let outcome = match &command {
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
-            print(&script)
-        }
+        Command::Completions { shell } => print(completions(*shell).as_bytes()),
         Command::Generate(_) | Command::Decrypt(_) => work(command, variables),
     };
     match outcome {
@@ -60,6 +57,15 @@ fn act(command: Command, variables: &Variables) -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+fn completions(shell: Shell) -> String {
+    let name = env!("CARGO_PKG_NAME");
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), name, &mut script);
+    let script = String::from_utf8_lossy(&script);
+    // clap_complete 4.6.11 spells the `-` of a name in two ways, so that bash completes nothing after the command.
+    script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }
 
 /// Commands that need a runtime, and that a signal ends: what they started ends with them.

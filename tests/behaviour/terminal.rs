@@ -1,5 +1,6 @@
 //! What a person in a terminal sees beside the manifests.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
 use super::world::World;
@@ -29,4 +30,26 @@ fn a_terminal_shows_the_error_in_colour_and_nothing_else() {
     assert!(shown.starts_with("\u{1b}[1;31merror:\u{1b}[0m cannot read `app.yml`\n"), "{shown:?}");
     let shown = on_a_terminal(&world, "generate app.yml", &[("NO_COLOR", "1")]);
     assert!(shown.starts_with("error: cannot read `app.yml`\n"), "{shown:?}");
+}
+
+#[test]
+fn bash_completes_the_options_of_a_command() {
+    let world = World::new();
+    let script = world.run(&["completions", "bash"], ".").stdout;
+    fs::write(world.path("completions"), script).unwrap();
+    let complete = |words: &[&str]| {
+        let (last, before) = (words[words.len() - 1], words[words.len() - 2]);
+        let asks = format!(
+            "source completions; COMP_WORDS=({}); COMP_CWORD={}; _argocd__sops argocd-sops '{last}' '{before}'; \
+             echo ${{COMPREPLY[*]}}",
+            words.join(" "),
+            words.len() - 1,
+        );
+        let output = Command::new("bash").args(["-c", &asks]).current_dir(world.path(".")).output().expect("bash runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(complete(&["argocd-sops", "gen"]), "generate");
+    assert_eq!(complete(&["argocd-sops", "generate", "--kube"]), "--kube-version");
+    assert_eq!(complete(&["argocd-sops", "decrypt", "--out"]), "--output-type");
+    assert_eq!(complete(&["argocd-sops", "completions", "z"]), "zsh");
 }
