@@ -108,7 +108,7 @@ impl Decrypted<'_> {
     }
 
     /// Everything that was decrypted, leaf by leaf, for masking it in messages: texts and comments are moved out; ints,
-    /// floats, bools and timestamps come as their decrypted text, floats also as they are printed where that differs.
+    /// floats, bools and timestamps come as their decrypted text, numbers also as Go prints a float.
     #[must_use]
     pub fn into_secrets(self) -> Vec<Plaintext> {
         let Self { mut tree, mut texts, .. } = self;

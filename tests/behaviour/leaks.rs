@@ -56,6 +56,17 @@ fn no_failure_shows_the_canary_or_leaves_it_behind() {
 }
 
 #[test]
+fn a_number_is_masked_as_helm_spells_it() {
+    let world = World::new();
+    world.encrypted("secrets.yaml", "pin: 8675309042\nrate: 0.00000712345\n");
+    world.template("broken.yaml", "{{ fail (printf \"%v %v %s\" .Values.pin .Values.rate (toYaml .Values)) }}");
+    let outcome = world.generate_values("secrets.yaml");
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("[redacted] [redacted]"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("8.67") && !outcome.stderr.contains("7.12"), "{}", outcome.stderr);
+}
+
+#[test]
 fn a_success_shows_the_canary_on_stdout_alone() {
     let world = World::new();
     world.with_canary();
