@@ -170,6 +170,9 @@ pub enum PlaceFault {
     /// `OpenPGP` data that cannot be read.
     #[error("no readable PGP key")]
     NoPgpKey,
+    /// A file of a `GnuPG` home, which only gpg itself reads.
+    #[error("a file of GnuPG's own key store")]
+    GnupgHome,
     /// Neither age, nor SSH, nor PGP.
     #[error("neither age, SSH nor PGP keys")]
     Unknown,
@@ -229,6 +232,7 @@ impl PlaceFault {
             Self::PgpStub { fingerprint } => {
                 format!("export where the secret half is kept: `gpg --export-secret-keys {fingerprint}`")
             }
+            Self::GnupgHome => "mount an export of the key instead: `gpg --export-secret-keys --armor KEY`".to_owned(),
             Self::NoPgpKey => "export again: `gpg --armor --export-secret-keys KEY`".to_owned(),
             Self::CommandNotStarted(_) | Self::CommandSyntax => {
                 "correct the key command; it runs without a shell".to_owned()
@@ -252,7 +256,7 @@ impl UnlockError {
         if let UnlockCause::TooManyKeys { .. } = self.cause {
             return "remove recipients that nobody uses: `sops updatekeys FILE`".to_owned();
         }
-        if let Some(report) = self.reports.first() {
+        if let Some(report) = self.reports_by_weight().first().filter(|report| self.decides(report)) {
             return format!("{}: {}", report.place, report.fault.hint());
         }
         if asked_for(|fault| matches!(fault, KeyFault::NoneHeld { .. } | KeyFault::NoMatch { .. })) {
@@ -264,6 +268,56 @@ impl UnlockError {
         }
         "restore the file: its wrapped keys were changed after sops wrote it".to_owned()
     }
+
+    /// The reports, those first that most likely tell why nothing opened.
+    fn reports_by_weight(&self) -> Vec<&PlaceReport> {
+        let mut reports: Vec<_> = self.reports.iter().collect();
+        reports.sort_by_key(|report| self.weight(&report.fault));
+        reports
+    }
+
+    /// Whether mending this place may open the file: a broken key of a kind that the file does not list never does, and
+    /// what is no key at all only where there is no other.
+    fn decides(&self, report: &PlaceReport) -> bool {
+        match self.weight(&report.fault) {
+            Weight::KeyOfTheFile | Weight::Key => true,
+            Weight::NoKey => self.identities.is_empty(),
+            Weight::OtherKind => false,
+        }
+    }
+
+    fn weight(&self, fault: &PlaceFault) -> Weight {
+        let lists = |test: &dyn Fn(&MasterKey) -> bool| self.refusals.iter().any(|refusal| test(&refusal.key));
+        match fault {
+            PlaceFault::PgpPublic { fingerprint }
+            | PlaceFault::PgpProtected { fingerprint }
+            | PlaceFault::PgpStub { fingerprint }
+                if lists(&|key| matches!(key, MasterKey::Pgp(key) if key.fp.eq_ignore_ascii_case(fingerprint))) =>
+            {
+                Weight::KeyOfTheFile
+            }
+            PlaceFault::NoSshKey | PlaceFault::SshProtected | PlaceFault::SshUnsupported | PlaceFault::SshPublic
+                if !lists(&|key| matches!(key, MasterKey::Age(key) if key.recipient.starts_with("ssh-"))) =>
+            {
+                Weight::OtherKind
+            }
+            PlaceFault::Empty | PlaceFault::Unknown => Weight::NoKey,
+            _ => Weight::Key,
+        }
+    }
+}
+
+/// How much a place's fault has to do with the file, most first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// The place holds a key that the file lists.
+    KeyOfTheFile,
+    /// The place may hold one.
+    Key,
+    /// The place holds none.
+    NoKey,
+    /// The place holds a key of a kind that the file does not list.
+    OtherKind,
 }
 
 /// Names that are longer do not push the other reasons to the right.
@@ -287,7 +341,7 @@ impl fmt::Display for UnlockError {
             write!(f, "\n  mounted: {} from {}", short(&identity.public), printable(&identity.place))?;
         }
         and_more(f, self.identities.len())?;
-        for report in self.reports.iter().take(MAX_LINES) {
+        for report in self.reports_by_weight().into_iter().take(MAX_LINES) {
             write!(f, "\n  not used: {}: {}", printable(&report.place), report.fault)?;
         }
         and_more(f, self.reports.len())
@@ -430,6 +484,7 @@ mod tests {
             PlaceFault::PgpProtected { fingerprint: fingerprint() },
             PlaceFault::PgpStub { fingerprint: fingerprint() },
             PlaceFault::NoPgpKey,
+            PlaceFault::GnupgHome,
             PlaceFault::Unknown,
             PlaceFault::CommandNotStarted(std::io::ErrorKind::NotFound),
             PlaceFault::CommandSyntax,
@@ -448,6 +503,36 @@ mod tests {
             .map(|refusal| UnlockError { refusals: vec![refusal], ..UnlockError::new(UnlockCause::NoKeyOpens) }.hint())
             .collect();
         insta::assert_snapshot!(hints.join("\n"));
+    }
+
+    #[test]
+    fn the_place_that_matters_most_comes_first() {
+        let fingerprint = || "85D77543B3D624B63CEA9E6DBC17301B491B3F21".to_owned();
+        let report = |place: &str, fault| PlaceReport { place: place.to_owned(), fault };
+        let mut error = UnlockError {
+            refusals: refusals(),
+            identities: vec![name("age1mrmfnwhtlprn4jquex0ukmwcm7y2nxlphuzgsgv8ew2k9mewy3rs8u7su5", "/keys/age.txt")],
+            reports: vec![
+                report("/home/x/.ssh/id_ed25519", PlaceFault::SshProtected),
+                report("/keys/README", PlaceFault::Unknown),
+                report("/keys/gone", PlaceFault::Missing),
+                report("/keys/team.asc", PlaceFault::PgpProtected { fingerprint: fingerprint() }),
+            ],
+            ..UnlockError::new(UnlockCause::NoKeyOpens)
+        };
+        let mut hinted = Vec::new();
+        while let Some(first) = error.reports_by_weight().first().map(|first| (*first).clone()) {
+            hinted.push((first.place.clone(), error.hint().starts_with(&first.place)));
+            error.reports.retain(|report| *report != first);
+        }
+        let place = |place: &str, hinted| (place.to_owned(), hinted);
+        let expected = [
+            place("/keys/team.asc", true),
+            place("/keys/gone", true),
+            place("/keys/README", false),
+            place("/home/x/.ssh/id_ed25519", false),
+        ];
+        assert_eq!(hinted, expected, "what is no key, or of another kind, is not the way out");
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl Held {
                 self.take_age(&material.place, material.form, content);
             }
             (_, Looks::SshPublic) => self.report(material.place, PlaceFault::SshPublic),
+            (Form::Any, Looks::GnupgHome) => self.report(material.place, PlaceFault::GnupgHome),
             (Form::Ssh, _) => self.report(material.place, PlaceFault::NoSshKey),
             (Form::Any, _) => self.report(material.place, PlaceFault::Unknown),
         }
@@ -204,6 +205,15 @@ fn plugin_name(rest: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).take(32).collect::<String>().to_ascii_lowercase()
 }
 
+/// A keybox (`pubring.kbx`), or a file of `private-keys-v1.d` in its older or its newer form. Follows `GnuPG` 2.4,
+/// `kbx/keybox-blob.c` and `agent/keyformat.txt`.
+fn is_of_gnupg_home(content: &[u8]) -> bool {
+    let begin = &content[..content.len().min(256)];
+    let holds = |words: &[u8]| begin.windows(words.len()).any(|window| window == words);
+    begin.get(8..12) == Some(b"KBXf")
+        || (begin.starts_with(b"(") || begin.starts_with(b"Key: (") || holds(b"\nKey: (")) && holds(b"private-key")
+}
+
 /// What a key file looks like at first sight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Looks {
@@ -213,6 +223,7 @@ enum Looks {
     Ssh,
     SshPublic,
     Pgp,
+    GnupgHome,
     Unknown,
 }
 
@@ -224,6 +235,9 @@ impl Looks {
         // Binary OpenPGP packets begin with a set high bit; text does not, but for a byte order mark.
         if content[0] & 0x80 != 0 && !content.starts_with(b"\xef\xbb\xbf") {
             return Self::Pgp;
+        }
+        if is_of_gnupg_home(content) {
+            return Self::GnupgHome;
         }
         let lines = || content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
         if lines().any(|line| line.starts_with(b"-----BEGIN PGP ")) {

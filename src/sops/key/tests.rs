@@ -219,6 +219,17 @@ fn text_place(form: Form, text: &str) -> Inventory {
 }
 
 #[test]
+fn files_of_a_gnupg_home_are_known() {
+    let keybox = b"\0\0\0\x20\x01\x01\0\x02KBXf\0\0\0\0".to_vec();
+    let older = b"(21:protected-private-key(3:rsa(1:n257:".to_vec();
+    let newer = b"Created: 20261124T001433\nKey: (protected-private-key (ecc (curve Curve25519)\n".to_vec();
+    for content in [keybox, older, newer] {
+        let inventory = keyring(vec![Memory("gnupg", Form::Any, content)]).inventory();
+        assert_eq!(inventory.reports[0].fault, PlaceFault::GnupgHome);
+    }
+}
+
+#[test]
 fn one_bad_line_rejects_its_place_and_no_other() {
     let good = text("age-x25519.txt");
     for bad in ["x", " # indented", "AGE-SECRET-KEY-1XYZ", "AGE-SECRET-KEY-PQ-1XYZ", "age1xyz", "ssh-ed25519 AAAA"] {
