@@ -97,7 +97,7 @@ fn named_folder(text: &str) -> Result<(String, PathBuf), String> {
 /// Arguments of `decrypt`.
 #[derive(Debug, Args)]
 pub(super) struct Decrypt {
-    /// The encrypted file; `-` reads stdin (give --input-type then)
+    /// The encrypted file; `-` reads stdin, without a name: give --input-type and --output-type then
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
     /// The format of the file: yaml, json, dotenv, ini or binary

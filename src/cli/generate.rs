@@ -71,6 +71,11 @@ async fn in_terminal(manifest: &Path, arguments: &Generate, variables: &Variable
     let text = String::from_utf8_lossy(&read(manifest, MAX_MANIFEST)?).into_owned();
     let failure = |cause| Failure::Manifest { file: manifest.to_owned(), cause };
     let application = Application::parse(&text).map_err(failure)?;
+    let named = arguments.repo.iter().map(|folder| ("--repo", folder));
+    let mut named = named.chain(arguments.refs.iter().map(|(_, folder)| ("--ref", folder)));
+    if let Some((option, folder)) = named.find(|(_, folder)| !folder.is_dir()) {
+        return Err(Failure::Folder { option, folder: folder.clone() });
+    }
     let root = match &arguments.repo {
         Some(folder) => folder.clone(),
         None => work_tree(manifest)?,

@@ -29,6 +29,13 @@ pub(super) enum Failure {
     /// A setting cannot be used.
     #[error(transparent)]
     Setting(#[from] config::Error),
+    /// An option names a folder that is not there.
+    #[error("`{option}`: `{}` is not a folder", folder.display())]
+    Folder {
+        option: &'static str,
+        /// As written.
+        folder: PathBuf,
+    },
     /// The source cannot be opened.
     #[error(transparent)]
     Source(#[from] repo::Error),
@@ -90,6 +97,7 @@ impl Failure {
             Self::Manifest { .. }
             | Self::Option { .. }
             | Self::Setting(_)
+            | Self::Folder { .. }
             | Self::Source(_)
             | Self::Read { .. }
             | Self::TooLarge { .. }
@@ -107,6 +115,7 @@ impl Failure {
             Self::Plugin(error) => error.hint(),
             Self::Manifest { cause, .. } => Some(cause.hint()),
             Self::Source(error) => error.hint(),
+            Self::Folder { .. } => Some("name a check-out of the repository".into()),
             Self::NoRepository { .. } => Some("name the check-out: `--repo DIR`".into()),
             Self::Decrypt { cause, .. } => Some(cause.hint().to_owned()),
             Self::Unlock { cause, .. } => Some(cause.hint()),
@@ -135,7 +144,7 @@ impl Failure {
         lines(&format!("{} ", paint("1;31", "error:")), &self.to_string());
         let mut cause = self.source();
         while let Some(error) = cause {
-            lines("  ", &error.to_string());
+            lines("  ", without_number(&error.to_string()));
             cause = error.source();
         }
         if let Some(hint) = self.hint() {
@@ -143,6 +152,12 @@ impl Failure {
         }
         text
     }
+}
+
+/// The operating system's words without the number of the error, which says nothing more.
+fn without_number(text: &str) -> &str {
+    let words = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (os error "));
+    words.filter(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit())).map_or(text, |(words, _)| words)
 }
 
 /// Names come from repositories: a terminal gets no control characters of theirs.

@@ -132,9 +132,9 @@ impl Error {
             Self::Missing { nearest, .. } if !nearest.is_empty() => {
                 Some(format!("did you mean {}?", nearest.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")))
             }
-            Self::Missing { path, .. } => Some(format!(
-                "paths are relative to the application's folder, a leading `/` means the root of the repository; `{path}` is where it was looked for"
-            )),
+            Self::Missing { .. } => Some(
+                "paths are relative to the application's folder; a leading `/` means the root of the repository".into(),
+            ),
             Self::NotAFile { .. } => Some("name a file, or a glob that matches files".into()),
             Self::NotAFolder { .. } => Some("check `path` of the source".into()),
             Self::BadGlob { .. } => Some("`*` and `?` match within a folder, `**` across folders, `[a-z]` one character".into()),

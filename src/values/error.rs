@@ -83,7 +83,7 @@ impl Error {
                 "globs are relative to the application's folder; set `ignoreMissingValueFiles` if there may be none"
                     .into()
             }
-            Self::UnknownRef { name } => format!("name a check-out of that source: `--ref {name}=FOLDER`"),
+            Self::UnknownRef { name } => format!("name a check-out of that source: `--ref {name}=DIR`"),
             Self::Refused { cause, .. } => cause.hint(),
             Self::Unlock { cause, .. } => cause.hint(),
             Self::Decrypt { cause, .. } => cause.hint().to_owned(),

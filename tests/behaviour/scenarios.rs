@@ -309,6 +309,28 @@ pub(crate) const SCENARIOS: &[Scenario] = scenarios! {
     "a source that is not there" => || manifest(
         "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec:\n  source: {path: charts/web, plugin: {name: sops}}\n",
     ),
+    "a folder of the chart for a manifest" => || {
+        let world = canary();
+        let outcome = world.run(&["generate", "repo/app"], ".");
+        (world, outcome)
+    },
+    "a values file for a manifest" => || {
+        let world = canary();
+        let outcome = world.run(&["generate", "repo/app/values.yaml"], ".");
+        (world, outcome)
+    },
+    "a check-out that is not there" => || {
+        let world = canary();
+        world.generate_values("secrets.yaml");
+        let outcome = world.run(&["generate", "app.yaml", "--repo", "../web"], "repo");
+        (world, outcome)
+    },
+    "a check-out of another source that is not there" => || {
+        let world = canary();
+        world.generate_values("secrets.yaml");
+        let outcome = world.run(&["generate", "app.yaml", "--ref", "values=../values"], "repo");
+        (world, outcome)
+    },
     "no repository around the manifest" => || {
         let world = canary();
         world.generate_values("secrets.yaml");

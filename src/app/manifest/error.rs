@@ -123,6 +123,9 @@ impl ManifestError {
                 "give one item of the list at a time".to_owned()
             }
             Self::Kind { .. } => "give the YAML of an Argo CD Application".to_owned(),
+            Self::Missing { place } if place == "kind" || place == "apiVersion" => {
+                "give the YAML of an Argo CD Application".to_owned()
+            }
             Self::Missing { place } => format!("add `{place}`"),
             Self::Field { expected: "a string", .. } => "put quotes around the value".to_owned(),
             Self::Field { place, .. } => format!("correct `{place}`"),
