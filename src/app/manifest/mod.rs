@@ -228,6 +228,10 @@ fn sources(spec: &mut Fields) -> Result<(Vec<Source>, BTreeMap<String, String>),
         if path.is_none() && chart.is_none() && !repo_url.starts_with("oci://") && name.is_some() {
             continue;
         }
+        if path.is_none() && chart.is_none() && !repo_url.starts_with("oci://") {
+            // As Argo CD 3.6 (`util/argo/argo.go`, `validateSourcePermissions`): the root of a repository is `.`.
+            return Err(ManifestError::Missing { place: format!("{place}.path") });
+        }
         let Value::Object(fields) = value else { continue };
         sources.push(Source { place, path: path.unwrap_or_default(), repo_url, fields, refs: Refs::Variables });
     }

@@ -150,24 +150,34 @@ fn sources_that_are_not_for_us_are_refused_by_name() {
             "{sources: [{ref: a}, {ref: a}]}",
             "`spec.sources[1].ref` must be its own name of letters, digits, `_` and `-`",
         ),
-        ("{source: {kustomize: {}}}", "`spec.source` is rendered by Argo CD's Kustomize support, not by helm"),
-        ("{source: {directory: {}}}", "`spec.source` is rendered by Argo CD's Directory support, not by helm"),
-        ("{source: {chart: web, helm: {}}}", "`spec.source.chart` is not supported yet"),
-        ("{source: {helm: {}, plugin: {}}}", "multiple application sources defined: Helm,Plugin in `spec.source`"),
-        ("{source: {plugin: {name: other}}}", "`spec.source.plugin.name` must be `sops`, not `other`"),
-        ("{source: {plugin: {}}}", "`spec.source.plugin.name` is missing"),
         (
-            "{source: {plugin: {name: sops, parameter: []}}}",
+            "{source: {path: web, kustomize: {}}}",
+            "`spec.source` is rendered by Argo CD's Kustomize support, not by helm",
+        ),
+        (
+            "{source: {path: web, directory: {}}}",
+            "`spec.source` is rendered by Argo CD's Directory support, not by helm",
+        ),
+        ("{source: {chart: web, helm: {}}}", "`spec.source.chart` is not supported yet"),
+        (
+            "{source: {path: web, helm: {}, plugin: {}}}",
+            "multiple application sources defined: Helm,Plugin in `spec.source`",
+        ),
+        ("{source: {path: web, plugin: {name: other}}}", "`spec.source.plugin.name` must be `sops`, not `other`"),
+        ("{source: {path: web, plugin: {}}}", "`spec.source.plugin.name` is missing"),
+        (
+            "{source: {path: web, plugin: {name: sops, parameter: []}}}",
             "`spec.source.plugin.parameter` is not a field that Argo CD knows",
         ),
         ("{source: {path: 1}}", "`spec.source.path` must be a string"),
+        ("{source: {helm: {}}}", "`spec.source.path` is missing"),
         ("{source: web}", "`spec.source` must be a mapping"),
         (
-            "{source: {plugin: {name: sops, parameters: [{name: skipCrds, string: true}]}}}",
+            "{source: {path: web, plugin: {name: sops, parameters: [{name: skipCrds, string: true}]}}}",
             "`spec.source.plugin.parameters[0]` must be a `name` with a `string`, an `array` of strings or a `map` of strings",
         ),
         (
-            "{source: {plugin: {name: sops, parameters: [{name: x, string: z}]}}}",
+            "{source: {path: web, plugin: {name: sops, parameters: [{name: x, string: z}]}}}",
             "`spec.source.plugin.parameters` cannot be used",
         ),
     ] {
@@ -187,7 +197,7 @@ fn an_application_needs_a_name_that_is_one() {
 #[test]
 fn errors_of_parameters_keep_their_reason_and_their_hint() {
     let error = refuses(
-        &with_spec("{source: {plugin: {name: sops, parameters: [{name: valuesFiles, array: []}]}}}"),
+        &with_spec("{source: {path: web, plugin: {name: sops, parameters: [{name: valuesFiles, array: []}]}}}"),
         "`spec.source.plugin.parameters` cannot be used",
     );
     let cause = std::error::Error::source(&error).expect("a cause");
