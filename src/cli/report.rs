@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::plugin::{self, Fault};
-use crate::{app, config, repo, sops};
+use crate::{app, config, keyring, repo, sops};
 
 /// A command that did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +118,7 @@ impl Failure {
             Self::Folder { .. } => Some("name a check-out of the repository".into()),
             Self::NoRepository { .. } => Some("name the check-out: `--repo DIR`".into()),
             Self::Decrypt { cause, .. } => Some(cause.hint().to_owned()),
-            Self::Unlock { cause, .. } => Some(cause.hint()),
+            Self::Unlock { cause, .. } => Some(keyring::hint(cause)),
             Self::ExtractPath(_) => Some("write it as `[\"key\"][0]`, in quotes for the shell".into()),
             Self::Setting(_)
             | Self::Option { .. }

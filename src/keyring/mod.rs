@@ -63,6 +63,17 @@ pub fn load(places: Places) -> sops::Keyring {
     sops::Keyring::new(found, places.order)
 }
 
+/// What to do where no key opened a file, with the settings that name keys where they are wanted.
+#[must_use]
+pub fn hint(error: &sops::UnlockError) -> String {
+    let hint = error.hint();
+    if error.lacks_keys() {
+        format!("{hint}; keys are named by `ARGOCD_SOPS_KEYS` or, for age, by `SOPS_AGE_KEY_FILE`")
+    } else {
+        hint
+    }
+}
+
 /// Files that are looked at whenever they exist, also where a variable names another one.
 fn default_files(places: &Places) -> Vec<Box<dyn KeyPlace>> {
     let ssh = places.home.iter().flat_map(|home| ["id_ed25519", "id_rsa"].map(|name| home.join(".ssh").join(name)));

@@ -1,6 +1,7 @@
 //! Why a values file cannot be had.
 
 use super::Refused;
+use crate::keyring;
 use crate::repo::{self, RepoPath};
 use crate::sops;
 
@@ -85,7 +86,7 @@ impl Error {
             }
             Self::UnknownRef { name } => format!("name a check-out of that source: `--ref {name}=DIR`"),
             Self::Refused { cause, .. } => cause.hint(),
-            Self::Unlock { cause, .. } => cause.hint(),
+            Self::Unlock { cause, .. } => keyring::hint(cause),
             Self::Decrypt { cause, .. } => cause.hint().to_owned(),
             Self::NotValues { .. } => "give it to a chart through `fileParameters`".into(),
             Self::StillEncrypted { .. } => {

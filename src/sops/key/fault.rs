@@ -269,6 +269,13 @@ impl UnlockError {
         "restore the file: its wrapped keys were changed after sops wrote it".to_owned()
     }
 
+    /// Whether there is no key at all of a kind that the file lists, and no place that may give one when mended.
+    #[must_use]
+    pub fn lacks_keys(&self) -> bool {
+        self.refusals.iter().any(|refusal| matches!(refusal.fault, KeyFault::NoneHeld { .. }))
+            && !self.reports.iter().any(|report| self.decides(report))
+    }
+
     /// The reports, those first that most likely tell why nothing opened.
     fn reports_by_weight(&self) -> Vec<&PlaceReport> {
         let mut reports: Vec<_> = self.reports.iter().collect();
