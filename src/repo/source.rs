@@ -435,34 +435,6 @@ impl Source {
         names.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(names)
     }
-
-    /// Visits what is not a folder below `folder`: its own entries first, then its sub-folders, each in lexical order.
-    fn walk(
-        &self,
-        folder: RepoPath,
-        depth: usize,
-        entries: &mut usize,
-        visit: &mut dyn FnMut(&RepoPath, cap_std::fs::FileType) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        if depth > MAX_DEPTH {
-            return Err(Error::TooMany { path: folder });
-        }
-        let names = match self.listing(&folder, entries) {
-            Err(Error::Missing { .. }) => return Ok(()),
-            names => names?,
-        };
-        for (name, kind) in names.iter().filter(|(_, kind)| !kind.is_dir()) {
-            if let Some(path) = folder.join(name) {
-                visit(&path, *kind)?;
-            }
-        }
-        for (name, _) in names.iter().filter(|(name, kind)| kind.is_dir() && name != ".git") {
-            if let Some(path) = folder.join(name) {
-                self.walk(path, depth + 1, entries, visit)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl SourceFile {

@@ -5,7 +5,6 @@ use super::error::{Error, KeyPath, Step, ValueFault};
 use super::key::DataKey;
 use super::mac::Mac;
 use super::metadata::Metadata;
-use super::number;
 use super::rules::{Comments, Covered, Rules};
 use super::tree::{Branch, Entry, Node, Text, Tree};
 use crate::secret::Plaintext;
@@ -33,20 +32,6 @@ pub(crate) fn decrypt(tree: &mut Tree<'_>, metadata: &Metadata, key: &DataKey) -
     }
     walk.mac.verify(&walk.cipher, metadata).map_err(Error::Mac)?;
     Ok(walk.texts)
-}
-
-/// A number as Go prints a float: helm reads every number as one, so that `8675309` stands in its messages as
-/// `8.675309e+06`.
-#[expect(clippy::cast_precision_loss, reason = "helm loses it as well")]
-fn as_go_prints(node: &Node<'_>) -> Option<Plaintext> {
-    let value = match node {
-        Node::Int(value) => *value as f64,
-        Node::Float(value) => *value,
-        _ => return None,
-    };
-    let mut printed = Vec::with_capacity(32);
-    number::write_float_general(&mut printed, value, b'e');
-    Some(Plaintext::new(printed))
 }
 
 struct Walk {
@@ -181,7 +166,6 @@ impl Walk {
             Opened::Str(bytes) => Node::Str(Text::Secret(bytes)),
             Opened::Comment(bytes) => Node::Comment(Text::Secret(bytes)),
             Opened::Other(node, text) => {
-                self.texts.extend(as_go_prints(&node));
                 self.texts.push(text);
                 node
             }

@@ -108,7 +108,7 @@ impl Decrypted<'_> {
     }
 
     /// Everything that was decrypted, leaf by leaf, for masking it in messages: texts and comments are moved out; ints,
-    /// floats, bools and timestamps come as their decrypted text, numbers also as Go prints a float.
+    /// floats, bools and timestamps come as their decrypted text.
     #[must_use]
     pub fn into_secrets(self) -> Vec<Plaintext> {
         let Self { mut tree, mut texts, .. } = self;
