@@ -9,6 +9,7 @@ use ::age::{DecryptError, Decryptor};
 use age_core::format::{FileKey, Stanza};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memmem;
 use zeroize::Zeroizing;
 
 use super::identity::Identity;
@@ -17,6 +18,13 @@ use crate::sops::metadata::AgeKey;
 
 /// No data key, or share of one, is longer.
 const MAX_DATA_KEY_BYTES: usize = 64;
+
+/// The most bytes of an age file, without its armor. sops writes a few hundred, or 2 KiB for a post-quantum recipient.
+const MAX_FILE_BYTES: usize = 64 * 1024;
+
+/// The most stanzas of an age file: each costs an operation with each identity, and reading them takes time that grows
+/// with the square of their number. sops writes one.
+const MAX_STANZAS: usize = 32;
 
 /// Opens an entry with the first identity that fits. Returns its index, too.
 pub(super) fn unwrap(key: &AgeKey, identities: &[Identity]) -> Result<(DataKey, usize), KeyFault> {
@@ -29,6 +37,9 @@ pub(super) fn unwrap(key: &AgeKey, identities: &[Identity]) -> Result<(DataKey, 
 
 /// Opens a binary age file. As with age, an identity that meets a malformed stanza ends it, the next is not asked.
 fn open(file: &[u8], identities: &[Identity]) -> Result<(DataKey, usize), KeyFault> {
+    if file.len() > MAX_FILE_BYTES || memmem::find_iter(file, b"\n-> ").take(MAX_STANZAS + 1).count() > MAX_STANZAS {
+        return Err(KeyFault::Damaged("it is larger than any that holds a data key"));
+    }
     let decryptor = Decryptor::new(file).map_err(|error| fault(&error, identities.len()))?;
     let opened = Cell::new(0);
     let witnesses: Vec<_> =
@@ -178,6 +189,17 @@ mod tests {
             _ => "failure".to_owned(),
         };
         Some((outcome, expected))
+    }
+
+    #[test]
+    fn a_header_that_would_take_hours_is_refused_at_once() {
+        let stanza = format!("-> X25519 {}\n{}\n", "A".repeat(43), "B".repeat(43));
+        let long = format!("-> x\n{}A\n", format!("{}\n", "A".repeat(64)).repeat(100_000));
+        for stanzas in [stanza.repeat(100_000), long] {
+            let file = format!("age-encryption.org/v1\n{stanzas}--- {}\n", "C".repeat(43));
+            let Err(fault) = open(file.as_bytes(), &[]) else { panic!("it opens") };
+            assert!(matches!(fault, KeyFault::Damaged("it is larger than any that holds a data key")));
+        }
     }
 
     #[test]
