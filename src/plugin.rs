@@ -2,7 +2,7 @@
 
 use crate::app;
 use crate::deadline::Deadline;
-use crate::helm::{self, Helm};
+use crate::helm::{self, Chart, Helm};
 use crate::manifests::{self, Manifests};
 use crate::sops;
 use crate::values::{self, Loader, Sources};
@@ -44,12 +44,14 @@ impl Plugin {
         sources.own.check_links().map_err(values::Error::from)?;
         let values_files = values.len() + usize::from(plan.inline_values.is_some());
         // Starting takes helm longest: it waits for its values.
-        let run = helm.start(&sources.own.app_folder(), &plan, values_files, deadline)?;
+        let (folder, name) = (sources.own.app_folder(), sources.own.app());
+        let run = helm.start(Chart { folder: &folder, name }, &plan, values_files, deadline)?;
         let values = self.values.load(&plan, values, files).await?;
         let rendered = match run.feed(&values).await {
             Err(helm::Error::MissingDependencies { .. }) => {
-                let built = helm.build_dependencies(&sources.own, deadline).await?;
-                helm.start(built.folder(), &plan, values_files, deadline)?.feed(&values).await?
+                let built = helm.build_dependencies(&sources.own, &plan, deadline).await?;
+                let chart = Chart { folder: built.folder(), name };
+                helm.start(chart, &plan, values_files, deadline)?.feed(&values).await?
             }
             rendered => rendered?,
         };

@@ -108,7 +108,12 @@ impl Dependency {
 }
 
 /// Copies the chart and its `file://` dependencies at their places, then runs `helm dependency build` there.
-pub(super) async fn build(helm: &Helm, source: &Source, deadline: Deadline) -> Result<Dependencies, Error> {
+pub(super) async fn build(
+    helm: &Helm,
+    source: &Source,
+    pass_credentials: bool,
+    deadline: Deadline,
+) -> Result<Dependencies, Error> {
     let files = read(source)?;
     let mut folders = BTreeSet::from([source.app().clone()]);
     let mut registrations = BTreeSet::new();
@@ -142,7 +147,12 @@ pub(super) async fn build(helm: &Helm, source: &Source, deadline: Deadline) -> R
     }
     for url in registrations {
         // The name that argo-cd gives a repository known by its URL alone (3.6, `util/helm/helm.go`).
-        run(helm, &chart, &home, &["repo", "add", "--", &url.replace('/', "-"), url], deadline).await?;
+        let name = url.replace('/', "-");
+        let mut add = vec!["repo", "add", "--", &name, url];
+        if pass_credentials {
+            add.insert(2, "--pass-credentials");
+        }
+        run(helm, &chart, &home, &add, deadline).await?;
     }
     run(helm, &chart, &home, &["dependency", "build"], deadline).await?;
     // Templates may read all of `Chart.yaml`.

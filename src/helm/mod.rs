@@ -63,8 +63,10 @@ pub enum Error {
         cause: std::io::Error,
     },
     /// helm ended with an error; its words, masked.
-    #[error("helm could not render the chart: {message}")]
+    #[error("helm could not render `{chart}`: {message}")]
     Failed {
+        /// The chart's folder, relative to the root of the source.
+        chart: repo::RepoPath,
         /// What it wrote to stderr, without decrypted values.
         message: String,
     },
@@ -181,8 +183,8 @@ impl Helm {
     /// # Errors
     ///
     /// If it does not start.
-    pub fn start(&self, folder: &Path, plan: &Plan, values_files: usize, deadline: Deadline) -> Result<Run, Error> {
-        run::start(self, folder, plan, values_files, deadline)
+    pub fn start(&self, chart: Chart<'_>, plan: &Plan, values_files: usize, deadline: Deadline) -> Result<Run, Error> {
+        run::start(self, chart, plan, values_files, deadline)
     }
 
     /// Builds the dependencies of the source's chart in a private copy, as native Helm does when `helm template` has
@@ -191,7 +193,21 @@ impl Helm {
     /// # Errors
     ///
     /// If a dependency cannot be had, or the copy cannot be made.
-    pub async fn build_dependencies(&self, source: &Source, deadline: Deadline) -> Result<Dependencies, Error> {
-        dependencies::build(self, source, deadline).await
+    pub async fn build_dependencies(
+        &self,
+        source: &Source,
+        plan: &Plan,
+        deadline: Deadline,
+    ) -> Result<Dependencies, Error> {
+        dependencies::build(self, source, plan.pass_credentials, deadline).await
     }
+}
+
+/// The chart of a run: where it lies, and what people call it.
+#[derive(Debug, Clone, Copy)]
+pub struct Chart<'a> {
+    /// The folder that helm works in: the source's own, or a copy with its dependencies.
+    pub folder: &'a Path,
+    /// Relative to the root of the source.
+    pub name: &'a repo::RepoPath,
 }

@@ -15,9 +15,10 @@ use tokio::net::unix::pipe::Sender;
 use tokio::process::{Child, Command};
 
 use super::arguments::FIRST_INPUT;
-use super::{Error, Helm, arguments, stderr};
+use super::{Chart, Error, Helm, arguments, stderr};
 use crate::app::Plan;
 use crate::deadline::Deadline;
+use crate::repo::RepoPath;
 use crate::secret::Plaintext;
 use crate::values::{Values, ValuesFile};
 
@@ -27,6 +28,7 @@ pub struct Run {
     process: Process,
     inputs: Vec<Sender>,
     folder: PathBuf,
+    chart: RepoPath,
     max_output: usize,
     deadline: Deadline,
 }
@@ -119,7 +121,7 @@ pub(super) struct Finished {
 /// Starts `helm template` with one pipe for each values file and each file of `--set-file`.
 pub(super) fn start(
     helm: &Helm,
-    folder: &Path,
+    chart: Chart<'_>,
     plan: &Plan,
     values_files: usize,
     deadline: Deadline,
@@ -136,10 +138,17 @@ pub(super) fn start(
         &helm.program,
         &arguments(plan, values_files),
         helm.options.environment.rendering(),
-        folder,
+        chart.folder,
         inherited,
     )?;
-    Ok(Run { process, inputs, folder: folder.to_owned(), max_output: helm.options.max_output, deadline })
+    Ok(Run {
+        process,
+        inputs,
+        folder: chart.folder.to_owned(),
+        chart: chart.name.clone(),
+        max_output: helm.options.max_output,
+        deadline,
+    })
 }
 
 impl Run {
@@ -151,7 +160,7 @@ impl Run {
     /// If helm fails, prints too much, or the deadline passes.
     pub async fn feed(self, values: &Values) -> Result<Rendered, Error> {
         let inputs = &values.files;
-        let Self { mut process, inputs: pipes, folder, max_output, deadline } = self;
+        let Self { mut process, inputs: pipes, folder, chart, max_output, deadline } = self;
         debug_assert_eq!(pipes.len(), inputs.len(), "one input for each pipe");
         let work = async {
             // In the order in which helm reads them.
@@ -172,11 +181,15 @@ impl Run {
         if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&finished.status) {
             return Err(Error::Killed { signal });
         }
-        let message = stderr::readable(finished.errors.expose(), inputs, &values.secrets, &folder.to_string_lossy());
+        let mut message =
+            stderr::readable(finished.errors.expose(), inputs, &values.secrets, &folder.to_string_lossy());
+        if message.is_empty() {
+            message = format!("it ended with exit code {} and no word", finished.status.code().unwrap_or_default());
+        }
         Err(if stderr::missed_dependencies(&message) {
             Error::MissingDependencies { message }
         } else {
-            Error::Failed { message }
+            Error::Failed { chart, message }
         })
     }
 }

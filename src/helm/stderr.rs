@@ -32,7 +32,9 @@ pub(super) fn readable<'a>(
         .map(|line| line.strip_prefix("Error: ").unwrap_or(line).trim_end())
         .filter(|line| !line.is_empty() && !line.starts_with("Use --debug flag to render out invalid YAML"))
         .collect();
-    let mut message = lines.join("\n");
+    // helm 4 logs some errors before it says them.
+    let said: Vec<&str> = lines.iter().copied().filter(|line| !line.starts_with("level=")).collect();
+    let mut message = if said.is_empty() { lines } else { said }.join("\n");
     if message.len() > MAX_MESSAGE {
         let mut end = MAX_MESSAGE;
         while !message.is_char_boundary(end) {
@@ -63,6 +65,13 @@ mod tests {
             Use --debug flag to render out invalid YAML\n";
         let message = readable(raw, &inputs, [&secret], "/tmp/x/app");
         assert_eq!(message, "failed to parse values-11.yaml: in templates/a.yaml: bad \"[redacted]\"");
+    }
+
+    #[test]
+    fn what_helm_has_logged_is_not_said_twice() {
+        let raw = b"level=ERROR msg=\"release name check failed\"\nError: release name check failed: \"Web_X\"\n";
+        assert_eq!(readable(raw, &[], [], "/x"), "release name check failed: \"Web_X\"");
+        assert_eq!(readable(b"level=ERROR msg=x\n", &[], [], "/x"), "level=ERROR msg=x");
     }
 
     #[test]
