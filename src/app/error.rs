@@ -118,6 +118,12 @@ pub enum Error {
         /// Its name.
         name: &'static str,
     },
+    /// A name of `fileParameters` in which helm would read a path of its own: `a=/etc/passwd,b`.
+    #[error("`fileParameters` has the name {key:?}, which helm would not read as one name")]
+    FileParameterKey {
+        /// The name, or its beginning.
+        key: String,
+    },
     /// A version of helm that Argo CD does not accept either.
     #[error("the parameter `{name}` names no helm that is supported")]
     HelmVersion {
@@ -202,6 +208,7 @@ impl Error {
             Self::ParameterWord { name, .. } => format!("correct `{name}`, or leave it out for Argo CD's default"),
             Self::ParameterYaml { name, .. } => format!("give `{name}` as the text of a values file"),
             Self::ParameterNul { .. } => "remove the NUL byte: no argument of a program can hold one".to_owned(),
+            Self::FileParameterKey { .. } => "write `\\=` and `\\,` where a name holds `=` or `,`".to_owned(),
             Self::ParameterKey { .. } => "name the value by its path in the chart, like `image.tag`".to_owned(),
             Self::HelmVersion { .. } => "use `v3` or `v4`, or leave it out".to_owned(),
             Self::Entry { cause, .. } | Self::FileParameter { cause, .. } => cause.hint(),

@@ -190,6 +190,9 @@ impl Request {
     }
 
     fn file_parameter(&self, key: &str, path: &str) -> Result<(String, Reference), Error> {
+        if !is_one_name(key) {
+            return Err(Error::FileParameterKey { key: key.chars().take(100).collect() });
+        }
         let reference = self.reference("fileParameters", path)?;
         let reference = reference.map_err(|cause| Error::FileParameter { key: key.to_owned(), cause })?;
         Ok((key.to_owned(), reference))
@@ -231,6 +234,21 @@ fn other_source(entry: &str) -> Option<(&str, &str)> {
     let (name, path) = entry.strip_prefix('$')?.split_once('/')?;
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     (!name.is_empty() && name.chars().all(fits)).then_some((name, path))
+}
+
+/// Whether helm reads a text in front of `=` as one name. It reads a file for each `name=path` of `--set-file`, so a name
+/// like `a=/etc/passwd,b` would be a way to any file. A backslash takes the meaning from what follows it (helm 3 and 4,
+/// `pkg/strvals/parser.go`).
+fn is_one_name(key: &str) -> bool {
+    let mut characters = key.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '=' | ',' => return false,
+            '\\' if characters.next().is_none() => return false,
+            _ => {}
+        }
+    }
+    true
 }
 
 #[cfg(test)]

@@ -225,3 +225,13 @@ fn names_that_argo_cd_sent_cannot_be_flags_either() {
     let error = plugin(&[("ARGOCD_APP_NAMESPACE", "-x")], "[]").expect_err("must be refused");
     assert_eq!(error.to_string(), "`ARGOCD_APP_NAMESPACE` must not begin with `-`");
 }
+
+#[test]
+fn no_name_of_a_file_parameter_brings_a_path_along() {
+    for name in ["a=/etc/passwd,b", "a=b", "a,b", "a\\", "a\\\\=/etc/passwd,b", "a[0]=x,b"] {
+        assert!(!is_one_name(name), "{name}");
+    }
+    for name in ["a.b", "a[0].b", "a\\.b", "a\\=b", "a\\,b", "$x"] {
+        assert!(is_one_name(name), "{name}");
+    }
+}

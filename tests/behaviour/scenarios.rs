@@ -249,6 +249,8 @@ pub(crate) const SCENARIOS: &[Scenario] = scenarios! {
     "a parameter twice" => || with_parameters("{name: releaseName, string: a}, {name: releaseName, string: b}"),
     "a switch that is none" => || with_parameters("{name: skipCrds, string: maybe}"),
     "a release name that would be a flag" => || with_parameters("{name: releaseName, string: '--post-renderer=sh'}"),
+    "a file parameter whose name holds a path" =>
+        || with_parameters("{name: fileParameters, map: {'password=/etc/hostname,b': values.yaml}}"),
     "a Kubernetes version that is none" => || with_parameters("{name: kubeVersion, string: latest}"),
     "inline values that are no YAML" => || with_parameters("{name: values, string: \"a: [b\\nc: d\"}"),
     "a chart from elsewhere" => || with_parameters("{name: chart, string: nginx}"),
