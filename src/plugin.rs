@@ -45,12 +45,17 @@ impl Plugin {
         let values_files = values.len() + usize::from(plan.inline_values.is_some());
         // Starting takes helm longest: it waits for its values.
         let (folder, name) = (sources.own.app_folder(), sources.own.app());
-        let run = helm.start(Chart { folder: &folder, name }, &plan, values_files, deadline)?;
+        let run = helm.start(
+            Chart { folder: &folder, tree: sources.own.root_folder(), name },
+            &plan,
+            values_files,
+            deadline,
+        )?;
         let values = self.values.load(&plan, values, files).await?;
         let rendered = match run.feed(&values).await {
             Err(helm::Error::MissingDependencies { .. }) => {
                 let built = helm.build_dependencies(&sources.own, &plan, deadline).await?;
-                let chart = Chart { folder: built.folder(), name };
+                let chart = Chart { folder: built.folder(), tree: built.tree(), name };
                 helm.start(chart, &plan, values_files, deadline)?.feed(&values).await?
             }
             rendered => rendered?,
@@ -130,11 +135,14 @@ impl Error {
             Self::Values(error) => match error {
                 values::Error::Refused { .. } => Fault::Refused,
                 values::Error::Decrypt { cause, .. } => cause.kind().into(),
-                values::Error::Unlock { .. } | values::Error::StillEncrypted { .. } => Fault::Decrypt,
+                values::Error::Unlock { .. } | values::Error::StillEncrypted { .. } | values::Error::Twice { .. } => {
+                    Fault::Decrypt
+                }
                 values::Error::Source(_)
                 | values::Error::NoMatch { .. }
                 | values::Error::UnknownRef { .. }
                 | values::Error::NotValues { .. }
+                | values::Error::TooLarge { .. }
                 | values::Error::TooMany { .. } => Fault::Application,
             },
             Self::Helm(error) => match error {

@@ -20,7 +20,7 @@ const MAX_CHART_FILE: u64 = 1024 * 1024;
 
 /// A private copy of a chart with its dependencies in place; gone when dropped.
 pub struct Dependencies {
-    _scratch: tempfile::TempDir,
+    scratch: tempfile::TempDir,
     chart: PathBuf,
 }
 
@@ -29,6 +29,12 @@ impl Dependencies {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.chart
+    }
+
+    /// All that was copied.
+    #[must_use]
+    pub fn tree(&self) -> &Path {
+        self.scratch.path()
     }
 }
 
@@ -159,7 +165,7 @@ pub(super) async fn build(
     for file in &files {
         fs::write(tree.join(file.path.as_os_path()), &file.original).map_err(Error::Io)?;
     }
-    Ok(Dependencies { _scratch: scratch, chart })
+    Ok(Dependencies { scratch, chart })
 }
 
 /// The folder of a `file://` dependency. helm takes an absolute path for one of the machine's.
@@ -196,7 +202,7 @@ fn read(source: &Source) -> Result<Vec<Prepared>, Error> {
 async fn run(helm: &Helm, chart: &Path, home: &Path, arguments: &[&str], deadline: Deadline) -> Result<(), Error> {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let environment = helm.options.environment.building(home);
-    let mut process = Process::start(&helm.program, &arguments, environment, chart, Vec::new())?;
+    let mut process = Process::start(&helm.program, &arguments, environment, chart, Vec::new(), None)?;
     let finished = match deadline.limit(process.finish(helm.options.max_output)).await {
         Ok(finished) => finished?,
         Err(passed) => return Err(Error::TooLate { allowed: passed.allowed }),

@@ -5,6 +5,7 @@
 //! is dropped is killed before its pipes are closed, so that it has read nothing.
 
 mod arguments;
+mod confine;
 mod dependencies;
 mod environment;
 mod run;
@@ -208,6 +209,8 @@ impl Helm {
 pub struct Chart<'a> {
     /// The folder that helm works in: the source's own, or a copy with its dependencies.
     pub folder: &'a Path,
+    /// The tree that holds the folder, and all that its links may lead to: helm reads nothing else.
+    pub tree: &'a Path,
     /// Relative to the root of the source.
     pub name: &'a repo::RepoPath,
 }

@@ -13,8 +13,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe::Sender;
 use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
 
 use super::arguments::FIRST_INPUT;
+use super::confine::confined;
 use super::{Chart, Error, Helm, arguments, stderr};
 use crate::app::Plan;
 use crate::deadline::Deadline;
@@ -64,13 +66,14 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Starts a program with exactly this environment and without standard input.
+    /// Starts helm with exactly this environment and without standard input.
     pub(super) fn start(
         program: &Path,
         arguments: &[OsString],
         environment: Vec<(OsString, OsString)>,
         folder: &Path,
         inherited: Vec<OwnedFd>,
+        tree: Option<&Path>,
     ) -> Result<Self, Error> {
         #[expect(clippy::disallowed_methods, reason = "helm is started here and nowhere else")]
         let mut command = Command::new(program);
@@ -86,8 +89,17 @@ impl Process {
             .kill_on_drop(true);
         let mappings = (FIRST_INPUT..).zip(inherited).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(|_| Error::Io(io::ErrorKind::InvalidInput.into()))?;
-        let child =
-            command.spawn().map_err(|cause| Error::Start { program: program.to_string_lossy().into_owned(), cause })?;
+        let child = match tree {
+            None => command.spawn(),
+            Some(tree) => {
+                let runtime = Handle::current();
+                confined(program, tree, || {
+                    let _guard = runtime.enter();
+                    command.spawn()
+                })
+            }
+        };
+        let child = child.map_err(|cause| Error::Start { program: program.to_string_lossy().into_owned(), cause })?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         Ok(Self { child, group })
     }
@@ -140,6 +152,7 @@ pub(super) fn start(
         helm.options.environment.rendering(),
         chart.folder,
         inherited,
+        Some(chart.tree),
     )?;
     Ok(Run {
         process,

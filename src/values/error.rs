@@ -66,6 +66,18 @@ pub enum Error {
         /// The keys that lead to it.
         at: sops::KeyPath,
     },
+    /// An encrypted file in a binary envelope.
+    #[error("`{file}` was encrypted twice")]
+    Twice {
+        /// Relative to the root of the source.
+        file: RepoPath,
+    },
+    /// More bytes of values than a run is given.
+    #[error("the values files together hold more than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
     /// More values files than a run is given.
     #[error("more than {limit} values files")]
     TooMany {
@@ -92,7 +104,10 @@ impl Error {
             Self::StillEncrypted { .. } => {
                 "it was encrypted twice, or edited by hand; encrypt it anew from plaintext".into()
             }
-            Self::TooMany { .. } => "merge some of them".into(),
+            Self::Twice { .. } => {
+                "decrypt it once with `sops decrypt` and commit the result, which is encrypted still".into()
+            }
+            Self::TooLarge { .. } | Self::TooMany { .. } => "merge some of them".into(),
         })
     }
 }

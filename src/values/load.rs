@@ -10,6 +10,9 @@ use crate::sops::{self, Format, Keyring, Metadata, UnlockError, Unlocked};
 /// The most bytes of one values file.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
+/// The most bytes of all values of a run: they are in memory at once.
+const MAX_BYTES: usize = 256 * 1024 * 1024;
+
 /// Loads values files; keys are read when the first encrypted file needs them.
 pub struct Loader {
     policy: Policy,
@@ -43,6 +46,14 @@ enum Purpose {
     Bytes,
 }
 
+impl Values {
+    fn add(&mut self, file: ValuesFile) -> Result<(), Error> {
+        self.files.push(file);
+        let bytes: usize = self.files.iter().map(|file| file.content.len()).sum();
+        if bytes > MAX_BYTES { Err(Error::TooLarge { limit: MAX_BYTES }) } else { Ok(()) }
+    }
+}
+
 impl Loader {
     /// A loader that has read nothing yet.
     #[must_use]
@@ -59,15 +70,15 @@ impl Loader {
         let mut loaded = Values::default();
         for found in values {
             let file = self.one(found, Purpose::Values, &mut loaded.secrets).await?;
-            loaded.files.push(file);
+            loaded.add(file)?;
         }
         if let Some(text) = &plan.inline_values {
             let content = Plaintext::from(text.clone());
-            loaded.files.push(ValuesFile { name: "the Application's `values`".into(), content });
+            loaded.add(ValuesFile { name: "the Application's `values`".into(), content })?;
         }
         for found in files {
             let file = self.one(found, Purpose::Bytes, &mut loaded.secrets).await?;
-            loaded.files.push(file);
+            loaded.add(file)?;
         }
         Ok(loaded)
     }
@@ -99,6 +110,10 @@ impl Loader {
             return Err(Error::StillEncrypted { file: path, at });
         }
         if purpose == Purpose::Values && format == Format::Binary {
+            // The envelope holds a file of its own, which nobody has looked at.
+            if !matches!(sops::detect(path.file_name(), content.expose()), Ok(None)) {
+                return Err(Error::Twice { file: path });
+            }
             // One secret for us, many values for helm, which quotes them one by one.
             secrets.extend(words(content.expose()));
         }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, reason = "a test starts programs and gives each an environment of its own")]
 
+mod confinement;
 mod dependencies;
 mod generate;
 mod leaks;

@@ -205,6 +205,13 @@ pub(crate) const SCENARIOS: &[Scenario] = scenarios! {
     "the metadata is damaged" => || edited(|text| text.replace("lastmodified:", "lastmodifed:")),
     "an encrypted file is no YAML any more" => || edited(|text| format!("a: [\n{text}")),
     "conflict markers in an encrypted file" => || edited(|text| format!("<<<<<<< HEAD\n{text}")),
+    "a file was encrypted twice" => || {
+        let world = canary();
+        let once = fs::read_to_string(world.path("repo/app/secrets.yaml")).unwrap();
+        world.encrypted("secrets.bin", &once);
+        let outcome = world.generate_values("secrets.bin");
+        (world, outcome)
+    },
     "dotenv as a values file" => || {
         let world = canary();
         world.encrypted("secrets.env", "PASSWORD=x\n");
