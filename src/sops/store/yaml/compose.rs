@@ -10,7 +10,7 @@ use super::cursor::Mark;
 use super::lexemes::Quote;
 use super::node::{Comments, Document, Kind, Node, NodeId, Stream};
 use super::tokens::{Lexeme, Token, Tokens};
-use super::{Error, Fault};
+use super::{Error, Fault, MAX_DOCUMENTS};
 use crate::sops::store::MAX_DEPTH;
 
 const TAG_PREFIX: &str = "tag:yaml.org,2002:";
@@ -103,6 +103,9 @@ impl<'t> Composer<'t> {
         self.tags.clear();
         let comments = self.take_comments();
         let foot = if comments.foot.is_empty() { comments.head } else { comments.foot };
+        if self.stream.documents.len() == MAX_DOCUMENTS {
+            return Err(self.mark().error(Fault::Documents));
+        }
         self.stream.documents.push(Document { root, head, foot });
         Ok(())
     }

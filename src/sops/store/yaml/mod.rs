@@ -33,6 +33,9 @@ pub struct Error {
     pub fault: Fault,
 }
 
+/// The most documents of a file: an empty one costs four bytes there, and two hundred here.
+const MAX_DOCUMENTS: usize = 100_000;
+
 /// What can be wrong with a YAML file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -55,6 +58,9 @@ pub enum Fault {
     /// Nested too deep.
     #[error("nested deeper than {} levels", super::MAX_DEPTH)]
     Depth,
+    /// More documents than anybody writes.
+    #[error("more than {MAX_DOCUMENTS} documents")]
+    Documents,
     /// A key that stands twice in one map of the first document.
     #[error("the key stands twice in its map")]
     DuplicateKey,

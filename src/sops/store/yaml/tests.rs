@@ -113,6 +113,11 @@ fn nesting_ends_before_the_stack_does() {
 }
 
 #[test]
+fn a_flood_of_documents_is_refused() {
+    assert_eq!(fault(&"---\n".repeat(super::MAX_DOCUMENTS + 1)), Fault::Documents);
+}
+
+#[test]
 fn a_double_key_is_refused_in_the_first_document_only() {
     assert_eq!(fault("a: 1\na: 2\n"), Fault::DuplicateKey);
     assert_eq!(fault("a: {b: 1, b: 2}\n"), Fault::DuplicateKey);
