@@ -1,5 +1,7 @@
 //! The spine: one [`Request`] in, one [`Manifests`] out.
 
+use std::sync::Arc;
+
 use crate::app;
 use crate::deadline::Deadline;
 use crate::helm::{self, Chart, Helm};
@@ -10,7 +12,7 @@ use crate::values::{self, Loader, Sources};
 /// Renders Applications; made once, shared by all requests.
 pub struct Plugin {
     helm: helm::Options,
-    values: Loader,
+    values: Arc<Loader>,
     manifests: manifests::Options,
 }
 
@@ -28,7 +30,7 @@ impl Plugin {
     /// A plugin that has done nothing yet: helm is looked up and keys are read when a request needs them.
     #[must_use]
     pub fn new(helm: helm::Options, values: Loader, manifests: manifests::Options) -> Self {
-        Self { helm, values, manifests }
+        Self { helm, values: Arc::new(values), manifests }
     }
 
     /// Renders one Application. Both doors end here.
@@ -51,7 +53,7 @@ impl Plugin {
             values_files,
             deadline,
         )?;
-        let values = self.values.load(&plan, values, files).await?;
+        let values = self.values.load(&plan, values, files, deadline).await?;
         let rendered = match run.feed(&values).await {
             Err(helm::Error::MissingDependencies { .. }) => {
                 let built = helm.build_dependencies(&sources.own, &plan, deadline).await?;
@@ -138,6 +140,7 @@ impl Error {
                 values::Error::Unlock { .. } | values::Error::StillEncrypted { .. } | values::Error::Twice { .. } => {
                     Fault::Decrypt
                 }
+                values::Error::TooLate { .. } => Fault::Dependency,
                 values::Error::Source(_)
                 | values::Error::NoMatch { .. }
                 | values::Error::UnknownRef { .. }

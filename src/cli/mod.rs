@@ -86,7 +86,10 @@ fn work(command: Command, variables: &Variables) -> Result<(), Failure> {
             done = work => done,
             signal = ended() => Err(Failure::Signal(signal)),
         }
-    })?;
+    });
+    // A thread may still be at work for a request that is over; nobody waits for it.
+    runtime.shutdown_background();
+    let printed = printed?;
     for part in &printed {
         print(part.expose())?;
     }

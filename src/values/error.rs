@@ -1,5 +1,7 @@
 //! Why a values file cannot be had.
 
+use std::time::Duration;
+
 use super::Refused;
 use crate::keyring;
 use crate::repo::{self, RepoPath};
@@ -72,6 +74,12 @@ pub enum Error {
         /// Relative to the root of the source.
         file: RepoPath,
     },
+    /// The time was up.
+    #[error("the values files were not decrypted within {} s", allowed.as_secs_f32())]
+    TooLate {
+        /// The time that the request had.
+        allowed: Duration,
+    },
     /// More bytes of values than a run is given.
     #[error("the values files together hold more than {limit} bytes")]
     TooLarge {
@@ -107,6 +115,7 @@ impl Error {
             Self::Twice { .. } => {
                 "decrypt it once with `sops decrypt` and commit the result, which is encrypted still".into()
             }
+            Self::TooLate { .. } => "make the values files smaller, or raise `ARGOCD_SOPS_TIMEOUT`".into(),
             Self::TooLarge { .. } | Self::TooMany { .. } => "merge some of them".into(),
         })
     }

@@ -1,9 +1,14 @@
 //! Reads the files that were found, and decrypts those that are encrypted.
 
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use tracing::{debug, warn};
 
 use super::{Allowed, Error, Found, Policy};
 use crate::app::Plan;
+use crate::deadline::Deadline;
 use crate::secret::Plaintext;
 use crate::sops::{self, Format, Keyring, Metadata, UnlockError, Unlocked};
 
@@ -61,19 +66,38 @@ impl Loader {
         Self { policy, keyring }
     }
 
-    /// Reads and decrypts what [`super::find()`] has found, and puts it in order.
+    /// Reads and decrypts what [`super::find()`] has found, and puts it in order, with the plan's inline values between
+    /// values files and files of `fileParameters`. It works on a thread of its own, so that the deadline and signals hold
+    /// while it does.
     ///
     /// # Errors
     ///
-    /// If a file cannot be read, may not be decrypted, or cannot be.
-    pub async fn load(&self, plan: &Plan, values: Vec<Found>, files: Vec<Found>) -> Result<Values, Error> {
+    /// If a file cannot be read, may not be decrypted, or cannot be; or if the deadline passes.
+    pub async fn load(
+        self: &Arc<Self>,
+        plan: &Plan,
+        values: Vec<Found>,
+        files: Vec<Found>,
+        deadline: Deadline,
+    ) -> Result<Values, Error> {
+        let (loader, inline, runtime) = (Arc::clone(self), plan.inline_values.clone(), Handle::current());
+        let work = spawn_blocking(move || runtime.block_on(loader.all(values, inline, files)));
+        match deadline.limit(work).await {
+            Ok(Ok(outcome)) => outcome,
+            // Nobody aborts such a thread, so it has panicked.
+            Ok(Err(failed)) => std::panic::resume_unwind(failed.into_panic()),
+            Err(passed) => Err(Error::TooLate { allowed: passed.allowed }),
+        }
+    }
+
+    async fn all(&self, values: Vec<Found>, inline: Option<String>, files: Vec<Found>) -> Result<Values, Error> {
         let mut loaded = Values::default();
         for found in values {
             let file = self.one(found, Purpose::Values, &mut loaded.secrets).await?;
             loaded.add(file)?;
         }
-        if let Some(text) = &plan.inline_values {
-            let content = Plaintext::from(text.clone());
+        if let Some(text) = inline {
+            let content = Plaintext::from(text);
             loaded.add(ValuesFile { name: "the Application's `values`".into(), content })?;
         }
         for found in files {

@@ -74,7 +74,23 @@ fn tamper(text: String) -> String {
 pub(crate) const SCENARIOS: &[Scenario] = scenarios! {
     // --- helm ---
     "helm is not there" => || with_setting("ARGOCD_SOPS_HELM", "no-such-helm"),
-    "the time is up" => || with_setting("ARGOCD_SOPS_TIMEOUT", "1ms"),
+    "the time is up" => || {
+        let world = canary();
+        world.file("slow", "#!/bin/sh\nexec sleep 60\n");
+        let program = world.path("slow");
+        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let world = world.set("ARGOCD_SOPS_HELM", &program.display().to_string()).set("ARGOCD_SOPS_TIMEOUT", "1s");
+        let outcome = world.generate_values("secrets.yaml");
+        (world, outcome)
+    },
+    "the time is up before the values are there" => || {
+        let world = canary();
+        let list = "- a\n".repeat(100_000);
+        world.encrypted("large.yaml", &format!("list:\n{list}"));
+        let world = world.set("ARGOCD_SOPS_TIMEOUT", "10ms");
+        let outcome = world.generate_values("secrets.yaml, large.yaml");
+        (world, outcome)
+    },
     "a template cannot be parsed" => || with_template("a: {{ .Values.password"),
     "a template fails with the value" => || with_template("{{ fail (printf \"bad %s\" .Values.password) }}"),
     "a template fails with the quoted value" => || with_template("{{ fail (quote .Values.password) }}"),
