@@ -1,6 +1,9 @@
 //! The spine: one [`Request`] in, one [`Manifests`] out.
 
 use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::debug;
 
 use crate::app;
 use crate::deadline::Deadline;
@@ -40,11 +43,14 @@ impl Plugin {
     /// [`Error`] says which station failed, and for whom.
     pub async fn generate(&self, request: Request) -> Result<Manifests, Error> {
         let Request { app, sources, deadline } = request;
+        let begin = Instant::now();
         let plan = app::plan(&app)?;
         let helm = Helm::find(self.helm.clone())?;
         let (values, files) = values::find(&plan, &sources)?;
         sources.own.check_links().map_err(values::Error::from)?;
         let values_files = values.len() + usize::from(plan.inline_values.is_some());
+        let paths = values.iter().chain(&files).map(|found| found.file.path().to_string());
+        debug!(application = plan.application, helm = helm.program(), values = ?paths.collect::<Vec<_>>(), "rendering");
         // Starting takes helm longest: it waits for its values.
         let (folder, name) = (sources.own.app_folder(), sources.own.app());
         let run = helm.start(
@@ -62,7 +68,14 @@ impl Plugin {
             }
             rendered => rendered?,
         };
-        Ok(manifests::check(rendered, plan.allow_empty, &self.manifests)?)
+        let manifests = manifests::check(rendered, plan.allow_empty, &self.manifests)?;
+        debug!(
+            application = plan.application,
+            objects = manifests.count(),
+            seconds = begin.elapsed().as_secs_f32(),
+            "rendered"
+        );
+        Ok(manifests)
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use tracing::info;
+
 use super::arguments::Generate;
 use super::decrypt::read;
 use super::report::Failure;
@@ -145,8 +147,9 @@ fn work_tree(manifest: &Path) -> Result<PathBuf, Failure> {
 fn plugin(variables: &Variables, policy: Policy) -> Result<Plugin, Failure> {
     let mut places = variables.places()?;
     // Other programs are run for `decrypt` only.
-    places.age_key_command = None;
-    places.ssh_key_command = None;
+    if places.age_key_command.take().is_some() | places.ssh_key_command.take().is_some() {
+        info!("`SOPS_AGE_KEY_CMD` and `SOPS_AGE_SSH_PRIVATE_KEY_CMD` are read by `decrypt` only");
+    }
     let loader = Loader::new(policy, keyring::load(places));
     Ok(Plugin::new(variables.helm(), loader, variables.manifests()?))
 }

@@ -178,6 +178,12 @@ impl Helm {
         Ok(Self { program, options })
     }
 
+    /// Where it is, for people.
+    #[must_use]
+    pub fn program(&self) -> String {
+        self.program.display().to_string()
+    }
+
     /// Starts `helm template` in a chart's folder. It waits for `inputs` files (values files first, then the files of
     /// `--set-file`), which [`Run::feed`] hands over.
     ///
