@@ -4,7 +4,7 @@
 //! Landlock belongs to a thread and to what it starts: helm is started by a thread of its own that has given up all else.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::thread;
 
@@ -32,18 +32,27 @@ const SYSTEM: [&str; 8] = [
 
 /// Calls `start` from a thread from which only `program`, `tree` and the system's libraries can be read, and nothing be
 /// written. A program that is a script (as version managers install them) is started without: nobody knows what it reads.
-pub(super) fn confined<T: Send>(program: &Path, tree: &Path, start: impl FnOnce() -> T + Send) -> T {
+///
+/// # Errors
+///
+/// Those of `start`, or that there can be no thread.
+pub(super) fn confined<T: Send>(
+    program: &Path,
+    tree: &Path,
+    start: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
     if is_script(program) {
         debug!("helm is a script; it is not confined");
         return start();
     }
     thread::scope(|scope| {
-        let thread = scope.spawn(|| {
+        let confined = || {
             if let Err(error) = restrict(program, tree) {
                 debug!(%error, "helm is not confined");
             }
             start()
-        });
+        };
+        let thread = thread::Builder::new().spawn_scoped(scope, confined)?;
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }

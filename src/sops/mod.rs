@@ -3,6 +3,33 @@
 //! This room knows nothing of Argo CD, Helm, the environment or Kubernetes, and does no I/O but what a key service
 //! needs. [`File::parse`] takes an encrypted file apart, a [`Keyring`] gives its [`DataKey`], and [`File::decrypt`] hands
 //! out a [`Decrypted`] only after the MAC has agreed. [`detect()`] tells whether a file is one of ours.
+//!
+//! ```
+//! use argocd_sops::sops::{DecryptionOrder, File, Form, Format, KeyPlace, Keyring, Material};
+//! use zeroize::Zeroizing;
+//!
+//! struct Given(&'static str);
+//!
+//! impl KeyPlace for Given {
+//!     fn read(&self, _recipient: &str) -> Vec<Material> {
+//!         let content = Ok(Zeroizing::new(self.0.as_bytes().to_vec()));
+//!         vec![Material { place: "given".into(), form: Form::AgeFile, content }]
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # const KEY: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/sops/keys/age-1.txt"));
+//! # const ENCRYPTED: &[u8] =
+//! #     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/sops/cases/yaml-str-basic.yaml"));
+//! let keyring = Keyring::new(vec![Box::new(Given(KEY))], DecryptionOrder::default());
+//! let file = File::parse(Format::Yaml, ENCRYPTED)?;
+//! let unlocked = keyring.unlock(file.metadata()).await?;
+//! let plaintext = file.decrypt(unlocked.data_key)?.emit(Format::Yaml, None)?;
+//! assert_eq!(plaintext.expose(), b"user: admin\npassword: hunter2\n");
+//! # Ok(())
+//! # }
+//! ```
 
 mod cipher;
 mod decrypt;
