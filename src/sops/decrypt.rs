@@ -1,5 +1,7 @@
 //! The walk over all documents that decrypts what is due and computes the MAC, in one pass.
 
+use std::thread;
+
 use super::cipher::{Cipher, Opened};
 use super::error::{Error, KeyPath, Step, ValueFault};
 use super::key::DataKey;
@@ -15,28 +17,39 @@ use crate::secret::Plaintext;
 ///
 /// # Errors
 /// The first value in document order that cannot be decrypted; else what is wrong with the MAC.
-pub(crate) fn decrypt(tree: &mut Tree<'_>, metadata: &Metadata, key: &DataKey) -> Result<Vec<Plaintext>, Error> {
+pub(crate) fn decrypt(
+    tree: &mut Tree<'_>,
+    size: usize,
+    metadata: &Metadata,
+    key: &DataKey,
+) -> Result<Vec<Plaintext>, Error> {
+    let cipher = Cipher::new(key)?;
+    let rules = Rules::new(&metadata.selector)?;
     let mut walk = Walk {
-        cipher: Cipher::new(key)?,
-        rules: Rules::new(&metadata.selector)?,
+        cipher: &cipher,
+        rules: &rules,
         mac: Mac::new(metadata.mac_only_encrypted),
         only_encrypted: metadata.mac_only_encrypted,
         aad: Vec::with_capacity(256),
         texts: Vec::new(),
     };
     for (document, branch) in tree.branches.iter_mut().enumerate() {
-        walk.branch(branch, Covered::default()).map_err(|mut trace| {
+        let walked = if size < LARGE { walk.branch(branch, Covered::default()) } else { walk.halves(branch) };
+        walked.map_err(|mut trace| {
             trace.steps.reverse();
             Error::Value { path: KeyPath { document, steps: trace.steps }, fault: trace.fault }
         })?;
     }
-    walk.mac.verify(&walk.cipher, metadata).map_err(Error::Mac)?;
+    walk.mac.verify(&cipher, metadata).map_err(Error::Mac)?;
     Ok(walk.texts)
 }
 
-struct Walk {
-    cipher: Cipher,
-    rules: Rules,
+/// A file from this size on, in bytes, is worth a second thread.
+const LARGE: usize = 256 * 1024;
+
+struct Walk<'w> {
+    cipher: &'w Cipher,
+    rules: &'w Rules,
     mac: Mac,
     only_encrypted: bool,
     /// The keys down to where the walk stands, each with its `:`.
@@ -63,8 +76,48 @@ impl Trace {
     }
 }
 
-impl Walk {
-    fn branch(&mut self, branch: &mut Branch<'_>, covered: Covered) -> Result<(), Trace> {
+impl Walk<'_> {
+    /// Walks a document with two threads. Where a pair ends no comment is active, so what follows it does not depend on it;
+    /// what the second half adds to the MAC waits for the first.
+    fn halves(&mut self, branch: &mut Branch<'_>) -> Result<(), Trace> {
+        let middle = branch.len() / 2;
+        let end_of_pair = branch[..middle].iter().rposition(|entry| matches!(entry, Entry::Pair(..)));
+        let (first, second) = branch.split_at_mut(end_of_pair.map_or(0, |at| at + 1));
+        let other = Walk {
+            cipher: self.cipher,
+            rules: self.rules,
+            mac: Mac::of_later_part(),
+            only_encrypted: self.only_encrypted,
+            aad: Vec::with_capacity(256),
+            texts: Vec::new(),
+        };
+        let mut job = Some((other, second));
+        let mut work = || {
+            job.take().map(|(mut walk, half)| {
+                let walked = walk.branch(half, Covered::default());
+                (walked, walk)
+            })
+        };
+        let (first, second) = thread::scope(|scope| {
+            let second = thread::Builder::new().spawn_scoped(scope, &mut work);
+            (self.branch(first, Covered::default()), second.map(thread::ScopedJoinHandle::join))
+        });
+        // The fault that stands first in the file is the one to tell.
+        first?;
+        let second = match second {
+            Ok(joined) => joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // There was no thread to be had.
+            Err(_) => work(),
+        };
+        if let Some((walked, walk)) = second {
+            walked?;
+            self.mac.append(walk.mac);
+            self.texts.extend(walk.texts);
+        }
+        Ok(())
+    }
+
+    fn branch(&mut self, branch: &mut [Entry<'_>], covered: Covered) -> Result<(), Trace> {
         let mut comments = Comments::default();
         for entry in branch {
             match entry {

@@ -48,7 +48,7 @@ impl<'a> File<'a> {
     /// The first value that cannot be decrypted, with the path of its keys; else what is wrong with the MAC.
     #[expect(clippy::needless_pass_by_value, reason = "the key ends with the file it belongs to")]
     pub fn decrypt(mut self, key: DataKey) -> Result<Decrypted<'a>, Error> {
-        let texts = decrypt::decrypt(&mut self.tree, &self.metadata, &key)?;
+        let texts = decrypt::decrypt(&mut self.tree, self.size, &self.metadata, &key)?;
         Ok(Decrypted { tree: self.tree, texts, size: self.size })
     }
 }

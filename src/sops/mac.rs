@@ -11,6 +11,7 @@ use super::error::{MacFault, ValueFault};
 use super::metadata::Metadata;
 use super::number;
 use super::tree::Node;
+use crate::secret::Plaintext;
 
 /// SHA-256 of `sops`: what the hash starts with when only encrypted values enter.
 const ONLY_ENCRYPTED: [u8; 32] = [
@@ -18,10 +19,25 @@ const ONLY_ENCRYPTED: [u8; 32] = [
     0x3b, 0xf4, 0x4f, 0x72, 0xc6, 0xfd, 0xad, 0xec, 0x81, 0x76, 0xf2, 0x7d, 0x69,
 ];
 
-/// The running hash.
+/// The running hash, or what is to be hashed once its turn has come.
 pub(crate) struct Mac {
-    hash: Sha512,
+    sink: Sink,
     scratch: Zeroizing<Vec<u8>>,
+}
+
+/// Where the leaves go.
+enum Sink {
+    Hash(Sha512),
+    Later(Plaintext),
+}
+
+impl Sink {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Hash(hash) => hash.update(bytes),
+            Self::Later(collected) => collected.extend(bytes),
+        }
+    }
 }
 
 impl Mac {
@@ -31,7 +47,19 @@ impl Mac {
         if only_encrypted {
             hash.update(ONLY_ENCRYPTED);
         }
-        Self { hash, scratch: Zeroizing::new(Vec::with_capacity(64)) }
+        Self { sink: Sink::Hash(hash), scratch: Zeroizing::new(Vec::with_capacity(64)) }
+    }
+
+    /// Collects the leaves of a later part of the file, for [`Mac::append`].
+    pub(crate) fn of_later_part() -> Self {
+        Self { sink: Sink::Later(Plaintext::default()), scratch: Zeroizing::new(Vec::with_capacity(64)) }
+    }
+
+    /// Adds what a later part has collected.
+    pub(crate) fn append(&mut self, later: Self) {
+        if let Sink::Later(collected) = later.sink {
+            self.sink.update(collected.expose());
+        }
     }
 
     /// Adds a leaf by its type and value, not as it is written. Null, comments and empty collections add nothing.
@@ -40,7 +68,7 @@ impl Mac {
         scratch.clear();
         match leaf {
             Node::Str(text) => {
-                self.hash.update(text.bytes());
+                self.sink.update(text.bytes());
                 return Ok(());
             }
             Node::Int(value) => scratch.extend_from_slice(value.to_string().as_bytes()),
@@ -50,13 +78,13 @@ impl Mac {
             Node::Time(_) => return Err(ValueFault::TimeOffset),
             Node::Null | Node::Comment(_) | Node::InlineComment(_) | Node::Map(_) | Node::List(_) => return Ok(()),
         }
-        self.hash.update(&*scratch);
+        self.sink.update(&*scratch);
         Ok(())
     }
 
     /// Adds bytes of a comment that turned out to be a string.
     pub(crate) fn add_bytes(&mut self, bytes: &[u8]) {
-        self.hash.update(bytes);
+        self.sink.update(bytes);
     }
 
     /// Compares with the MAC of the file.
@@ -68,7 +96,8 @@ impl Mac {
             Err(fault) => return Err(MacFault::Unreadable(fault)),
         };
         let mut computed = Zeroizing::new(String::with_capacity(128));
-        for byte in self.hash.finalize() {
+        let Sink::Hash(hash) = self.sink else { return Err(MacFault::Mismatch) };
+        for byte in hash.finalize() {
             write!(computed, "{byte:02X}").expect("writing to a String does not fail");
         }
         if bool::from(computed.as_bytes().ct_eq(&stored)) { Ok(()) } else { Err(MacFault::Mismatch) }
@@ -91,7 +120,8 @@ mod tests {
             for leaf in leaves {
                 mac.add(leaf).unwrap();
             }
-            mac.hash.finalize()
+            let Sink::Hash(hash) = mac.sink else { panic!("a running hash") };
+            hash.finalize()
         };
         let leaves = [
             Node::Bool(true),

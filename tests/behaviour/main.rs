@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test starts programs and gives each an environment of its own")]
 
 mod confinement;
+mod decrypt;
 mod dependencies;
 mod generate;
 mod leaks;
