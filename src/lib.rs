@@ -15,6 +15,7 @@ pub mod deadline;
 pub mod helm;
 pub mod keyring;
 pub mod manifests;
+pub mod message;
 pub mod phases;
 pub mod plugin;
 pub mod reference;

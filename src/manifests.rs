@@ -1,6 +1,7 @@
 //! Helm's output becomes the list that Argo CD expects: proven to be objects, none of them encrypted.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess as _, Visitor};
 
@@ -21,7 +22,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Manifests {
     text: Plaintext,
-    count: usize,
+    objects: Vec<Range<usize>>,
 }
 
 impl Manifests {
@@ -34,7 +35,18 @@ impl Manifests {
     /// The number of objects.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.count
+        self.objects.len()
+    }
+
+    /// The YAML document of each object, as helm printed it: UTF-8.
+    pub fn documents(&self) -> impl Iterator<Item = &[u8]> {
+        self.objects.iter().map(|place| &self.text.expose()[place.clone()])
+    }
+
+    /// The bytes of all documents.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.len()
     }
 }
 
@@ -114,8 +126,9 @@ impl Error {
 /// For the first document that is not, and for no objects at all unless `allow_empty`.
 pub fn check(rendered: Rendered, allow_empty: bool, options: &Options) -> Result<Manifests, Error> {
     let text = rendered.into_plaintext();
-    let mut count = 0;
-    for (index, document) in documents(text.expose()).enumerate() {
+    let mut objects = Vec::new();
+    for (index, place) in documents(text.expose()).enumerate() {
+        let document = &text.expose()[place.clone()];
         if is_blank(document) {
             continue;
         }
@@ -137,12 +150,12 @@ pub fn check(rendered: Rendered, allow_empty: bool, options: &Options) -> Result
         if encrypted && !options.encrypted_kinds.contains(&kind) {
             return Err(Error::Encrypted { document: about() });
         }
-        count += 1;
+        objects.push(place);
     }
-    if count == 0 && !allow_empty {
+    if objects.is_empty() && !allow_empty {
         return Err(Error::Empty);
     }
-    Ok(Manifests { text, count })
+    Ok(Manifests { text, objects })
 }
 
 /// What must be known of a document. Double keys pass, as they do in Argo CD, and nothing is kept of the values.
@@ -307,25 +320,24 @@ impl<'de> Visitor<'de> for LeafVisitor {
     }
 }
 
-/// The documents between lines of `---`.
-fn documents(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(text);
+/// The places of the documents between lines of `---`.
+fn documents(text: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut rest = Some(0);
     std::iter::from_fn(move || {
-        let mut text = rest?;
-        if is_separator(text) {
-            text = after_line(text);
+        let mut begin = rest?;
+        if is_separator(&text[begin..]) {
+            begin = after_line(text, begin);
         }
-        let mut from = 0;
-        while let Some(length) = text[from..].iter().position(|byte| *byte == b'\n') {
-            let line_end = from + length + 1;
-            if is_separator(&text[line_end..]) {
-                rest = Some(&text[line_end..]);
-                return Some(&text[..line_end]);
+        let mut from = begin;
+        while from < text.len() {
+            from = after_line(text, from);
+            if is_separator(&text[from..]) {
+                rest = Some(from);
+                return Some(begin..from);
             }
-            from = line_end;
         }
         rest = None;
-        Some(text)
+        Some(begin..text.len())
     })
 }
 
@@ -339,8 +351,8 @@ fn is_separator(text: &[u8]) -> bool {
     text.strip_prefix(b"---").is_some_and(|rest| rest.is_empty() || rest[0].is_ascii_whitespace())
 }
 
-fn after_line(text: &[u8]) -> &[u8] {
-    text.iter().position(|byte| *byte == b'\n').map_or(&[], |end| &text[end + 1..])
+fn after_line(text: &[u8], from: usize) -> usize {
+    memchr::memchr(b'\n', &text[from..]).map_or(text.len(), |length| from + length + 1)
 }
 
 /// helm writes `# Source: chart/templates/file.yaml` above each document.

@@ -1,13 +1,11 @@
-//! Failures, told to people: what, why, what to do. Rendered here and nowhere else.
+//! Failures of commands, told to people: what, why, what to do.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::plugin::{self, Fault};
-use crate::{app, config, keyring, repo, sops};
+use crate::{app, config, keyring, message, repo, sops};
 
 /// A command that did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -130,39 +128,13 @@ impl Failure {
         }
     }
 
-    /// The lines for stderr: the error, its causes indented below it, the way out.
+    /// The lines for stderr.
     pub(super) fn render(&self, colour: bool) -> String {
         let paint =
             |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.into() };
-        let mut text = String::new();
-        let mut lines = |lead: &str, message: &str| {
-            for (index, line) in printable(message).lines().enumerate() {
-                let lead = if index == 0 { lead } else { "  " };
-                let _ = writeln!(text, "{lead}{line}");
-            }
-        };
-        lines(&format!("{} ", paint("1;31", "error:")), &self.to_string());
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            lines("  ", without_number(&error.to_string()));
-            cause = error.source();
-        }
-        if let Some(hint) = self.hint() {
-            lines(&format!("  {} ", paint("36", "hint:")), &hint);
-        }
-        text
+        let (error, hint) = (paint("1;31", "error:"), paint("36", "hint:"));
+        message::lines(&format!("{error} "), self, &format!("{hint} "), self.hint().as_deref())
     }
-}
-
-/// The operating system's words without the number of the error, which says nothing more.
-fn without_number(text: &str) -> &str {
-    let words = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (os error "));
-    words.filter(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit())).map_or(text, |(words, _)| words)
-}
-
-/// Names come from repositories: a terminal gets no control characters of theirs.
-fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() && char != '\n' { '\u{fffd}' } else { char }).collect()
 }
 
 /// Notes where a panic happened, and nothing of what it was about: its message may hold a value.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the floor up. A room uses those before it, never those behind it; [`may_use`] has the exceptions.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     // The floor.
     "secret",
     "repo",
@@ -14,6 +14,7 @@ const ROOMS: [&str; 16] = [
     "telemetry",
     "deadline",
     "phases",
+    "message",
     // The craft.
     "sops",
     "keyring",
