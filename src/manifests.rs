@@ -28,8 +28,8 @@ pub struct Manifests {
 impl Manifests {
     /// The YAML documents as helm printed them, for Argo CD.
     #[must_use]
-    pub fn into_plaintext(self) -> Plaintext {
-        self.text
+    pub fn text(&self) -> &Plaintext {
+        &self.text
     }
 
     /// The number of objects.

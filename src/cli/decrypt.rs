@@ -14,7 +14,7 @@ use crate::sops::{self, ExtractPath, Format};
 /// The most bytes that are read: a file this large is no values file.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
 
-pub(super) async fn run(arguments: Decrypt, variables: &Variables) -> Result<Vec<Plaintext>, Failure> {
+pub(super) async fn run(arguments: Decrypt, variables: &Variables) -> Result<Plaintext, Failure> {
     let Decrypt { file, input_type, output_type, extract, indent } = arguments;
     let by_name = Format::of_file_name(&file.to_string_lossy());
     // An unknown word falls back to the name, as in sops (`cmd/sops/common`, 3.13).
@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: Decrypt, variables: &Variables) -> Result<Vec
         Some(path) => decrypted.extract(&path, output_format, indent),
         None => decrypted.emit(output_format, indent),
     };
-    Ok(vec![plaintext.map_err(failure)?])
+    plaintext.map_err(failure)
 }
 
 /// Reads a file of the command line; `-` is stdin.

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tracing::info;
 
+use super::Printed;
 use super::arguments::Generate;
 use super::decrypt::read;
 use super::report::Failure;
@@ -12,9 +13,9 @@ use crate::app::{self, ApiVersion, Application, KubeVersion, Surroundings};
 use crate::config::Variables;
 use crate::deadline::Deadline;
 use crate::keyring;
+use crate::phases::Phases;
 use crate::plugin::{self, Plugin};
 use crate::repo::{self, Base, Source};
-use crate::secret::Plaintext;
 use crate::values::{Loader, Policy, Sources};
 
 /// The name by which Applications call the plugin.
@@ -23,7 +24,7 @@ const PLUGIN_NAME: &str = "sops";
 /// The most bytes of a manifest that are read, as the API server would store them.
 const MAX_MANIFEST: u64 = 3 * 1024 * 1024;
 
-pub(super) async fn run(arguments: Generate, variables: &Variables) -> Result<Vec<Plaintext>, Failure> {
+pub(super) async fn run(arguments: Generate, variables: &Variables) -> Result<Vec<Printed>, Failure> {
     match &arguments.app {
         None => as_plugin(variables).await,
         Some(manifest) => in_terminal(manifest, &arguments, variables).await,
@@ -31,7 +32,7 @@ pub(super) async fn run(arguments: Generate, variables: &Variables) -> Result<Ve
 }
 
 /// The contract of a CMP `generate` command.
-async fn as_plugin(variables: &Variables) -> Result<Vec<Plaintext>, Failure> {
+async fn as_plugin(variables: &Variables) -> Result<Vec<Printed>, Failure> {
     let request = app::Request::from_plugin(variables.text().map(|(name, value)| (name, value.to_owned())))
         .map_err(plugin::Error::App)?;
     let folder = std::env::current_dir().map_err(|cause| Failure::Read { file: ".".into(), cause })?;
@@ -43,9 +44,10 @@ async fn as_plugin(variables: &Variables) -> Result<Vec<Plaintext>, Failure> {
             app: request,
             sources: Sources { own, refs: BTreeMap::new() },
             deadline: Deadline::within(variables.timeout()?),
+            phases: Phases::default(),
         })
         .await?;
-    Ok(vec![rendered.into_plaintext()])
+    Ok(vec![Printed::Manifests(rendered)])
 }
 
 /// Where the archive that Argo CD sent was unpacked: the working directory without the end that it shares with the
@@ -69,7 +71,7 @@ fn archive_root(folder: &Path, source_path: &str) -> (PathBuf, String, String) {
 }
 
 /// An Application of a manifest, each of its sources in turn.
-async fn in_terminal(manifest: &Path, arguments: &Generate, variables: &Variables) -> Result<Vec<Plaintext>, Failure> {
+async fn in_terminal(manifest: &Path, arguments: &Generate, variables: &Variables) -> Result<Vec<Printed>, Failure> {
     let text = String::from_utf8_lossy(&read(manifest, MAX_MANIFEST)?).into_owned();
     let failure = |cause| Failure::Manifest { file: manifest.to_owned(), cause };
     let application = Application::parse(&text).map_err(failure)?;
@@ -108,8 +110,9 @@ async fn in_terminal(manifest: &Path, arguments: &Generate, variables: &Variable
             app: application.request(&source, &surroundings).map_err(failure)?,
             sources: Sources { own, refs: refs.collect::<Result<_, repo::Error>>()? },
             deadline: Deadline::within(variables.timeout()?),
+            phases: Phases::default(),
         };
-        rendered.push(plugin.generate(request).await?.into_plaintext());
+        rendered.push(Printed::Manifests(plugin.generate(request).await?));
     }
     Ok(rendered)
 }

@@ -7,6 +7,7 @@ mod report;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
@@ -17,6 +18,8 @@ use arguments::Command;
 use report::{Failure, Panics};
 
 use crate::config::Variables;
+use crate::manifests::Manifests;
+use crate::secret::Plaintext;
 use crate::telemetry;
 
 /// The exit code of a bug of ours.
@@ -78,7 +81,9 @@ fn work(command: Command, variables: &Variables) -> Result<(), Failure> {
         let work = async {
             match command {
                 Command::Generate(arguments) => generate::run(arguments, variables).await,
-                Command::Decrypt(arguments) => decrypt::run(arguments, variables).await,
+                Command::Decrypt(arguments) => {
+                    decrypt::run(arguments, variables).await.map(|plain| vec![Printed::Plaintext(plain)])
+                }
                 Command::Completions { .. } => Ok(Vec::new()),
             }
         };
@@ -94,6 +99,21 @@ fn work(command: Command, variables: &Variables) -> Result<(), Failure> {
         print(part.expose())?;
     }
     Ok(())
+}
+
+/// What a command hands to stdout when all of it is there.
+enum Printed {
+    Plaintext(Plaintext),
+    Manifests(Arc<Manifests>),
+}
+
+impl Printed {
+    fn expose(&self) -> &[u8] {
+        match self {
+            Self::Plaintext(text) => text.expose(),
+            Self::Manifests(manifests) => manifests.text().expose(),
+        }
+    }
 }
 
 /// Waits for a signal that asks us to end; its number.
