@@ -12,6 +12,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod deadline;
+pub mod flight;
 pub mod helm;
 pub mod keyring;
 pub mod manifests;
