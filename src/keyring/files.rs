@@ -11,7 +11,7 @@ use crate::sops::{Form, KeyPlace, Material, PlaceFault};
 /// A key ring with some hundred keys is smaller.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 /// Most files below one mount.
-const MAX_FILES: usize = 256;
+pub(super) const MAX_FILES: usize = 256;
 
 /// One file, named by the operator (anything readable, also a pipe) or looked for.
 pub(super) struct File {
@@ -69,7 +69,7 @@ impl KeyPlace for Mount {
 }
 
 /// How many levels below a mounted folder are read.
-const SUB_FOLDERS: usize = 1;
+pub(super) const SUB_FOLDERS: usize = 1;
 
 fn read_folder(folder: &Path, levels: usize, found: &mut Vec<Material>) {
     let names = match names(folder) {
@@ -99,7 +99,8 @@ fn read_folder(folder: &Path, levels: usize, found: &mut Vec<Material>) {
     }
 }
 
-fn names(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// The paths of a folder's entries but those of Kubernetes' own, in order.
+pub(super) fn names(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -6,6 +6,7 @@
 
 mod command;
 mod files;
+mod keys;
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::secret::Plaintext;
 use crate::sops::{self, DecryptionOrder, Form, KeyPlace, Material};
+
+pub use keys::{Generation, Keys};
 
 use command::Command;
 use files::{File, Mount};
@@ -50,6 +53,7 @@ pub struct Places {
 pub fn load(places: Places) -> sops::Keyring {
     let mut found: Vec<Box<dyn KeyPlace>> = Vec::new();
     let default_files = default_files(&places);
+    let default_files = default_files.into_iter().map(|(path, form)| File::maybe(path, form));
     found.extend(places.ssh_key_file.map(|path| File::named(path, Form::Ssh)));
     found.extend(places.ssh_key_command.map(|line| Command::boxed("SOPS_AGE_SSH_PRIVATE_KEY_CMD", line, Form::Ssh)));
     found.extend(places.age_key.map(Text::boxed));
@@ -75,11 +79,19 @@ pub fn hint(error: &sops::UnlockError) -> String {
 }
 
 /// Files that are looked at whenever they exist, also where a variable names another one.
-fn default_files(places: &Places) -> Vec<Box<dyn KeyPlace>> {
+fn default_files(places: &Places) -> Vec<(PathBuf, Form)> {
     let ssh = places.home.iter().flat_map(|home| ["id_ed25519", "id_rsa"].map(|name| home.join(".ssh").join(name)));
-    ssh.map(|path| File::maybe(path, Form::Ssh))
-        .chain(config_home(places).map(|folder| File::maybe(folder.join("sops/age/keys.txt"), Form::AgeFile)))
+    ssh.map(|path| (path, Form::Ssh))
+        .chain(config_home(places).map(|folder| (folder.join("sops/age/keys.txt"), Form::AgeFile)))
         .collect()
+}
+
+/// The files and folders that [`load`] makes key places of.
+fn watched(places: &Places) -> Vec<PathBuf> {
+    let default_mount = [PathBuf::from(DEFAULT_MOUNT)];
+    let mounts = places.mounts.as_deref().unwrap_or(&default_mount);
+    let named = places.ssh_key_file.iter().chain(&places.age_key_file).chain(mounts).cloned();
+    named.chain(default_files(places).into_iter().map(|(path, _)| path)).collect()
 }
 
 /// As Go's `os.UserConfigDir`: a relative `XDG_CONFIG_HOME` counts as none at all.

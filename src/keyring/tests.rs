@@ -251,3 +251,70 @@ fn a_key_command_that_does_not_end_is_ended() {
     }
     assert!(started.elapsed().as_secs() < 60);
 }
+
+/// Keys of a Kubernetes Secret that is mounted at a folder, looked at every time.
+fn mounted_secret(mount: &Path, key: &str) -> Keys {
+    swap(mount, "..1", &[key]);
+    symlink("..data/keys.txt", mount.join("keys.txt")).expect("links can be made");
+    Keys::looked_at(Places { mounts: Some(vec![mount.to_owned()]), ..nowhere() }, std::time::Duration::ZERO)
+}
+
+/// Swaps the content of a mounted Secret as the kubelet does.
+fn swap(mount: &Path, data: &str, keys: &[&str]) {
+    fs::create_dir(mount.join(data)).expect("the folder can be made");
+    for key in keys {
+        put(key, &mount.join(data).join("keys.txt"));
+    }
+    symlink(data, mount.join("..tmp")).expect("links can be made");
+    fs::rename(mount.join("..tmp"), mount.join("..data")).expect("links can be swapped");
+}
+
+fn public_halves(generation: &Generation) -> Vec<String> {
+    generation.keyring.inventory().identities.into_iter().map(|identity| identity.public).collect()
+}
+
+#[test]
+fn keys_are_read_again_when_kubernetes_swaps_them() {
+    let mount = home();
+    let keys = mounted_secret(mount.path(), "age-x25519.txt");
+    let before = keys.now();
+    let old = public_halves(&before);
+    assert_eq!(keys.now().number, before.number, "nothing has changed");
+    swap(mount.path(), "..2", &["age-other.txt"]);
+    let after = keys.now();
+    assert_ne!(after.number, before.number);
+    assert_ne!(public_halves(&after), old);
+    assert_eq!(public_halves(&before), old, "who holds the old ones keeps them");
+}
+
+#[test]
+fn a_key_that_is_taken_away_is_gone() {
+    let mount = home();
+    let keys = mounted_secret(mount.path(), "age-x25519.txt");
+    assert_eq!(public_halves(&keys.now()).len(), 1);
+    swap(mount.path(), "..2", &[]);
+    assert_eq!(public_halves(&keys.now()).len(), 0);
+}
+
+#[test]
+fn a_key_that_was_half_written_is_read_again() {
+    let mount = home();
+    let key = text("age-x25519.txt");
+    fs::write(mount.path().join("keys.txt"), &key[..key.len() / 2]).expect("it can be written");
+    let places = Places { mounts: Some(vec![mount.path().to_owned()]), ..nowhere() };
+    let keys = Keys::looked_at(places, std::time::Duration::ZERO);
+    assert_eq!(public_halves(&keys.now()).len(), 0);
+    fs::write(mount.path().join("keys.txt"), &key).expect("it can be written");
+    assert_eq!(public_halves(&keys.now()).len(), 1);
+}
+
+#[test]
+fn places_are_not_looked_at_for_every_request() {
+    let mount = home();
+    let places = Places { mounts: Some(vec![mount.path().to_owned()]), ..nowhere() };
+    let keys = Keys::looked_at(places, std::time::Duration::from_hours(1));
+    let before = keys.now().number;
+    put("age-x25519.txt", &mount.path().join("later"));
+    assert_eq!(keys.now().number, before);
+    assert_ne!(keys.look().number, before, "unless somebody must know");
+}

@@ -7,7 +7,7 @@ use crate::secret::SafeUrl;
 use crate::sops::metadata::MasterKey;
 
 /// No way to the data key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct UnlockError {
     /// What it came to.
     pub cause: UnlockCause,
@@ -50,7 +50,7 @@ pub enum UnlockCause {
 }
 
 /// One master key that did not open.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Refusal {
     /// The key as the file names it.
     pub key: MasterKey,

@@ -17,7 +17,7 @@ pub use fault::{KeyFault, PlaceFault, PlaceReport, Refusal, UnlockCause, UnlockE
 pub use identity::{Form, IdentityName, KeyPlace, Material};
 pub use order::{DecryptionOrder, KeyTypeTwice};
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
 
@@ -53,7 +53,7 @@ impl std::fmt::Debug for DataKey {
 /// Costs nothing to make: places are read when the first file with such a key comes along, then kept.
 #[derive(Default)]
 pub struct Keyring {
-    places: Vec<Box<dyn KeyPlace>>,
+    places: Arc<[Box<dyn KeyPlace>]>,
     order: DecryptionOrder,
     held: OnceLock<Held>,
     pgp: OnceLock<pgp::Keys>,
@@ -93,7 +93,13 @@ impl Keyring {
     /// Makes a keyring of places, which are not read yet.
     #[must_use]
     pub fn new(places: Vec<Box<dyn KeyPlace>>, order: DecryptionOrder) -> Self {
-        Self { places, order, ..Self::default() }
+        Self { places: places.into(), order, ..Self::default() }
+    }
+
+    /// A keyring of the same places, which are read anew when a file needs them.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        Self { places: Arc::clone(&self.places), order: self.order.clone(), ..Self::default() }
     }
 
     /// Unwraps the data key of a file.
