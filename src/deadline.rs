@@ -26,6 +26,18 @@ impl Deadline {
         Self { at: Instant::now() + allowed, allowed }
     }
 
+    /// The time that is left.
+    #[must_use]
+    pub fn left(self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
+    /// The time that the request had in all.
+    #[must_use]
+    pub fn allowed(self) -> Duration {
+        self.allowed
+    }
+
     /// Waits for `work`, but not longer than this.
     ///
     /// # Errors

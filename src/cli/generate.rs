@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use tracing::info;
 
@@ -12,7 +13,7 @@ use super::report::Failure;
 use crate::app::{self, ApiVersion, Application, KubeVersion, Surroundings};
 use crate::config::Variables;
 use crate::deadline::Deadline;
-use crate::keyring;
+use crate::keyring::Keys;
 use crate::phases::Phases;
 use crate::plugin::{self, Plugin};
 use crate::repo::{self, Base, Source};
@@ -153,7 +154,7 @@ fn plugin(variables: &Variables, policy: Policy) -> Result<Plugin, Failure> {
     if places.age_key_command.take().is_some() | places.ssh_key_command.take().is_some() {
         info!("`SOPS_AGE_KEY_CMD` and `SOPS_AGE_SSH_PRIVATE_KEY_CMD` are read by `decrypt` only");
     }
-    let loader = Loader::new(policy, keyring::load(places));
+    let loader = Loader::new(policy, Keys::new(places), Duration::ZERO);
     Ok(Plugin::new(variables.helm(), loader, variables.manifests()?))
 }
 

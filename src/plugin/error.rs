@@ -76,7 +76,7 @@ impl Error {
                 values::Error::Unlock { .. } | values::Error::StillEncrypted { .. } | values::Error::Twice { .. } => {
                     Fault::Decrypt
                 }
-                values::Error::TooLate { .. } => Fault::Dependency,
+                values::Error::TooLate { .. } | values::Error::Unwanted => Fault::Dependency,
                 values::Error::Source(_)
                 | values::Error::NoMatch { .. }
                 | values::Error::UnknownRef { .. }

@@ -67,7 +67,7 @@ impl Plugin {
             deadline,
         )?;
         let decrypting = phases.begin(Phase::Decrypt);
-        let values = self.values.load(&plan, values, files, deadline).await?;
+        let values = self.values.load(&plan, values, files, self.values.powers(&plan), deadline).await?;
         drop(decrypting);
         let rendered = match run.feed(&values).await {
             Err(helm::Error::MissingDependencies { .. }) => {

@@ -80,6 +80,9 @@ pub enum Error {
         /// The time that the request had.
         allowed: Duration,
     },
+    /// Whoever asked has gone; nobody reads this.
+    #[error("the request is over")]
+    Unwanted,
     /// More bytes of values than a run is given.
     #[error("the values files together hold more than {limit} bytes")]
     TooLarge {
@@ -116,6 +119,7 @@ impl Error {
                 "decrypt it once with `sops decrypt` and commit the result, which is encrypted still".into()
             }
             Self::TooLate { .. } => "make the values files smaller, or raise `ARGOCD_SOPS_TIMEOUT`".into(),
+            Self::Unwanted => return None,
             Self::TooLarge { .. } | Self::TooMany { .. } => "merge some of them".into(),
         })
     }

@@ -1,16 +1,20 @@
 //! Reads the files that were found, and decrypts those that are encrypted.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tracing::{debug, warn};
 
-use super::{Allowed, Error, Found, Policy};
+use super::data_keys::{DataKeyStats, DataKeys};
+use super::{Allowed, Border, Error, Found, Policy};
 use crate::app::Plan;
 use crate::deadline::Deadline;
+use crate::keyring::{Generation, Keys};
 use crate::secret::Plaintext;
-use crate::sops::{self, Format, Keyring, Metadata, UnlockError, Unlocked};
+use crate::sops::{self, DataKey, Format, Metadata, UnlockError, Unlocked};
 
 /// The most bytes of one values file.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -21,7 +25,18 @@ const MAX_BYTES: usize = 256 * 1024 * 1024;
 /// Loads values files; keys are read when the first encrypted file needs them.
 pub struct Loader {
     policy: Policy,
-    keyring: Keyring,
+    keys: Keys,
+    data_keys: DataKeys,
+}
+
+/// What a request may decrypt with.
+#[derive(Debug, Clone)]
+pub struct Powers {
+    /// The side of the policy on which its project stands.
+    pub border: Border,
+    /// The keys that are held now.
+    pub keys: Generation,
+    project: Option<String>,
 }
 
 /// What helm is fed with: a file's content and the name by which people know it.
@@ -60,15 +75,22 @@ impl Values {
 }
 
 impl Loader {
-    /// A loader that has read nothing yet.
+    /// A loader that has read nothing yet. Data keys are kept for `data_key_life`; not at all if that is zero.
     #[must_use]
-    pub fn new(policy: Policy, keyring: Keyring) -> Self {
-        Self { policy, keyring }
+    pub fn new(policy: Policy, keys: Keys, data_key_life: Duration) -> Self {
+        Self { policy, keys, data_keys: DataKeys::new(data_key_life) }
+    }
+
+    /// What may be decrypted with for a plan. Looks at files: not for threads that must not wait.
+    #[must_use]
+    pub fn powers(&self, plan: &Plan) -> Powers {
+        let project = plan.project.clone();
+        Powers { border: self.policy.border(project.as_deref()), keys: self.keys.now(), project }
     }
 
     /// Reads and decrypts what [`super::find()`] has found, and puts it in order, with the plan's inline values between
     /// values files and files of `fileParameters`. It works on a thread of its own, so that the deadline and signals hold
-    /// while it does.
+    /// while it does; where nobody waits any more, that ends with the file at hand.
     ///
     /// # Errors
     ///
@@ -78,22 +100,52 @@ impl Loader {
         plan: &Plan,
         values: Vec<Found>,
         files: Vec<Found>,
+        powers: Powers,
         deadline: Deadline,
     ) -> Result<Values, Error> {
         let (loader, inline, runtime) = (Arc::clone(self), plan.inline_values.clone(), Handle::current());
-        let work = spawn_blocking(move || runtime.block_on(loader.all(values, inline, files)));
+        let wanted = Wanted::default();
+        let still_wanted = Arc::clone(&wanted.0);
+        let work = spawn_blocking(move || {
+            let all = loader.all(values, inline, files, &powers, &still_wanted);
+            runtime.block_on(deadline.limit(all))
+        });
         match deadline.limit(work).await {
-            Ok(Ok(outcome)) => outcome,
+            Ok(Ok(Ok(outcome))) => outcome,
             // Nobody aborts such a thread, so it has panicked.
             Ok(Err(failed)) => std::panic::resume_unwind(failed.into_panic()),
-            Err(passed) => Err(Error::TooLate { allowed: passed.allowed }),
+            Ok(Ok(Err(passed))) | Err(passed) => Err(Error::TooLate { allowed: passed.allowed }),
         }
     }
 
-    async fn all(&self, values: Vec<Found>, inline: Option<String>, files: Vec<Found>) -> Result<Values, Error> {
+    /// Forgets data keys whose time is over.
+    pub fn sweep(&self) {
+        self.data_keys.sweep(Instant::now());
+    }
+
+    /// What was asked of the data keys.
+    #[must_use]
+    pub fn stats(&self) -> DataKeyStats {
+        self.data_keys.stats()
+    }
+
+    /// The number of the keys that are held; it grows when they change.
+    #[must_use]
+    pub fn keys_generation(&self) -> u64 {
+        self.keys.generation()
+    }
+
+    async fn all(
+        &self,
+        values: Vec<Found>,
+        inline: Option<String>,
+        files: Vec<Found>,
+        powers: &Powers,
+        wanted: &AtomicBool,
+    ) -> Result<Values, Error> {
         let mut loaded = Values::default();
         for found in values {
-            let file = self.one(found, Purpose::Values, &mut loaded.secrets).await?;
+            let file = self.one(found, Purpose::Values, powers, wanted, &mut loaded.secrets).await?;
             loaded.add(file)?;
         }
         if let Some(text) = inline {
@@ -101,13 +153,23 @@ impl Loader {
             loaded.add(ValuesFile { name: "the Application's `values`".into(), content })?;
         }
         for found in files {
-            let file = self.one(found, Purpose::Bytes, &mut loaded.secrets).await?;
+            let file = self.one(found, Purpose::Bytes, powers, wanted, &mut loaded.secrets).await?;
             loaded.add(file)?;
         }
         Ok(loaded)
     }
 
-    async fn one(&self, found: Found, purpose: Purpose, secrets: &mut Vec<Plaintext>) -> Result<ValuesFile, Error> {
+    async fn one(
+        &self,
+        found: Found,
+        purpose: Purpose,
+        powers: &Powers,
+        wanted: &AtomicBool,
+        secrets: &mut Vec<Plaintext>,
+    ) -> Result<ValuesFile, Error> {
+        if !wanted.load(Ordering::Relaxed) {
+            return Err(Error::Unwanted);
+        }
         let Found { file, said_to_be_encrypted } = found;
         let path = file.path().clone();
         let bytes = file.read(MAX_FILE)?;
@@ -121,14 +183,18 @@ impl Loader {
         if purpose == Purpose::Values && matches!(format, Format::Dotenv | Format::Ini) {
             return Err(Error::NotValues { file: path, format });
         }
-        let allowed = self.policy.allow().map_err(|cause| Error::Refused { file: path.clone(), cause })?;
+        let allowed = self
+            .policy
+            .allow(powers.project.as_deref())
+            .map_err(|cause| Error::Refused { file: path.clone(), cause })?;
         let encrypted = sops::File::parse(format, &bytes).map_err(decrypt_error)?;
         let unlocked = self
-            .unlock(&allowed, encrypted.metadata())
+            .unlock(&allowed, &powers.keys, encrypted.metadata())
             .await
             .map_err(|cause| Error::Unlock { file: path.clone(), cause })?;
         debug!(file = %path, keys = unlocked.used.len(), "data key unwrapped");
-        let decrypted = encrypted.decrypt(unlocked.data_key).map_err(decrypt_error)?;
+        let data_key = DataKey::new(unlocked.data_key.expose().to_vec());
+        let decrypted = encrypted.decrypt(data_key).map_err(decrypt_error)?;
         let content = decrypted.emit(format, None).map_err(decrypt_error)?;
         if let Some(at) = decrypted.still_encrypted() {
             return Err(Error::StillEncrypted { file: path, at });
@@ -145,9 +211,34 @@ impl Loader {
         Ok(ValuesFile { name: path.to_string(), content })
     }
 
-    /// The operator's keys, for those who may decrypt.
-    async fn unlock(&self, _allowed: &Allowed, metadata: &Metadata) -> Result<Unlocked, UnlockError> {
-        self.keyring.unlock(metadata).await
+    /// The operator's keys, for those who may decrypt. Where none opens, there may be others by now.
+    async fn unlock(
+        &self,
+        allowed: &Allowed,
+        keys: &Generation,
+        metadata: &Metadata,
+    ) -> Result<Arc<Unlocked>, UnlockError> {
+        let refused = match self.data_keys.unlock(allowed, keys, metadata).await {
+            Ok(unlocked) => return Ok(unlocked),
+            Err(refused) => refused,
+        };
+        let now = self.keys.look();
+        if now.number == keys.number { Err(refused) } else { self.data_keys.unlock(allowed, &now, metadata).await }
+    }
+}
+
+/// Says to the thread at work that nobody waits any more.
+struct Wanted(Arc<AtomicBool>);
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 

@@ -14,9 +14,38 @@ pub enum Policy {
     },
 }
 
+/// A side of the policy: nothing that was decrypted for a project of one side is used for a project of another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Border(String);
+
+impl Border {
+    pub(super) fn named(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    /// What tells it from others.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The right to decrypt one file, given by [`Policy::allow`] alone.
 #[derive(Debug)]
-pub struct Allowed(());
+pub struct Allowed(Border);
+
+impl Allowed {
+    /// The side for which it is given.
+    #[must_use]
+    pub fn border(&self) -> &Border {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub(super) fn on(border: Border) -> Self {
+        Self(border)
+    }
+}
 
 /// Policy does not allow it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,14 +82,23 @@ impl Policy {
         }
     }
 
-    /// Asks whether a file may be decrypted.
+    /// The side on which a project stands.
+    #[must_use]
+    pub fn border(&self, _project: Option<&str>) -> Border {
+        Border::named(match self {
+            Self::Open => "open",
+            Self::Missing | Self::NotYet { .. } => "nothing",
+        })
+    }
+
+    /// Asks whether a file may be decrypted for a project.
     ///
     /// # Errors
     ///
     /// [`Refused`], with the reason.
-    pub fn allow(&self) -> Result<Allowed, Refused> {
+    pub fn allow(&self, project: Option<&str>) -> Result<Allowed, Refused> {
         match self {
-            Self::Open => Ok(Allowed(())),
+            Self::Open => Ok(Allowed(self.border(project))),
             Self::Missing => Err(Refused::Missing),
             Self::NotYet { value } => Err(Refused::NotYet { value: value.clone() }),
         }
@@ -73,9 +111,9 @@ mod tests {
 
     #[test]
     fn only_the_word_open_opens() {
-        assert!(Policy::parse(Some("open")).allow().is_ok());
+        assert!(Policy::parse(Some("open")).allow(None).is_ok());
         for value in [None, Some(""), Some("Open"), Some("/etc/argocd-sops/policy.yaml"), Some("open ")] {
-            assert!(Policy::parse(value).allow().is_err(), "{value:?}");
+            assert!(Policy::parse(value).allow(None).is_err(), "{value:?}");
         }
     }
 }
