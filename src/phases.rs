@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::{Span, trace_span};
+
 /// A part of a request's work. Phases may overlap: helm starts while files are decrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
@@ -71,6 +73,8 @@ pub struct Running {
     phases: Phases,
     phase: Phase,
     begin: Instant,
+    /// Where requests are traced.
+    _span: Span,
 }
 
 impl Phases {
@@ -78,7 +82,10 @@ impl Phases {
     pub fn begin(&self, phase: Phase) -> Running {
         let begin = Instant::now();
         self.lock().running.push((phase, begin));
-        Running { phases: self.clone(), phase, begin }
+        // Below the request's span; work that belongs to none would begin a trace of its own.
+        let none = Span::current().is_none();
+        let span = if none { Span::none() } else { trace_span!("phase", otel.name = phase.name()) };
+        Running { phases: self.clone(), phase, begin, _span: span }
     }
 
     /// How long each phase took until now, in the order of a request; a phase that ran twice counts once, in sum.

@@ -161,7 +161,7 @@ impl Variables {
             Some("json") => true,
             Some(_) => return Err(format_error),
         };
-        Ok(telemetry::Options { level, json })
+        Ok(telemetry::Options { level, json, time: false })
     }
 
     /// Whether colours may be used on a terminal.

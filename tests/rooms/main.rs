@@ -11,11 +11,11 @@ const ROOMS: &[&str] = &[
     "secret",
     "repo",
     "reference",
-    "telemetry",
     "deadline",
     "phases",
     "message",
     "flight",
+    "telemetry",
     // The craft.
     "sops",
     "keyring",
