@@ -10,6 +10,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod cmp;
 pub mod config;
 pub mod deadline;
 pub mod flight;

@@ -7,6 +7,8 @@ use super::Error;
 pub enum Shape {
     /// `string`
     String,
+    /// `string`, that is `true` or `false`
+    Switch,
     /// `array`
     Array,
     /// `map`
@@ -18,7 +20,7 @@ impl Shape {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::String => "string",
+            Self::String | Self::Switch => "string",
             Self::Array => "array",
             Self::Map => "map",
         }
@@ -101,26 +103,26 @@ pub const PARAMETERS: [Parameter; 19] = [
     ),
     known(
         "ignoreMissingValueFiles",
-        Shape::String,
+        Shape::Switch,
         "Ignore missing values files",
         "`true`: a values file that does not exist is left out",
     ),
-    known("skipCrds", Shape::String, "Skip CRDs", "`true`: leave out the custom resource definitions of the chart"),
-    known("skipTests", Shape::String, "Skip tests", "`true`: leave out the chart's tests"),
+    known("skipCrds", Shape::Switch, "Skip CRDs", "`true`: leave out the custom resource definitions of the chart"),
+    known("skipTests", Shape::Switch, "Skip tests", "`true`: leave out the chart's tests"),
     known(
         "skipSchemaValidation",
-        Shape::String,
+        Shape::Switch,
         "Skip schema validation",
         "`true`: do not check values against the chart's schema",
     ),
     known(
         "passCredentials",
-        Shape::String,
+        Shape::Switch,
         "Pass credentials",
         "`true`: send a chart repository's credentials to other hosts too, if it refers to them",
     ),
     known("version", Shape::String, "Helm version", "`v3` or `v4`; either means the helm that is installed"),
-    known("allowEmpty", Shape::String, "Allow empty", "`true`: a chart that renders no object is no error"),
+    known("allowEmpty", Shape::Switch, "Allow empty", "`true`: a chart that renders no object is no error"),
     known("chart", Shape::String, "Chart", "The name of a chart that lives elsewhere (not supported yet)"),
     known("repoURL", Shape::String, "Chart repository", "Where that chart lives (not supported yet)"),
     known("chartVersion", Shape::String, "Chart version", "The version of that chart (not supported yet)"),

@@ -235,7 +235,7 @@ impl Shape {
     /// A parameter of this shape, as one would write it.
     fn example(self, name: &str) -> String {
         match self {
-            Self::String => format!("`{{name: {name}, string: \"...\"}}`"),
+            Self::String | Self::Switch => format!("`{{name: {name}, string: \"...\"}}`"),
             Self::Array => format!("`{{name: {name}, array: [...]}}`"),
             Self::Map => format!("`{{name: {name}, map: {{...: ...}}}}`"),
         }

@@ -203,7 +203,7 @@ impl Item {
         let array = self.array.as_ref().is_some_and(|items| !items.is_empty());
         let map = self.map.as_ref().is_some_and(|entries| !entries.is_empty());
         let fits = match known.shape {
-            Shape::String => !array && !map,
+            Shape::String | Shape::Switch => !array && !map,
             Shape::Array => !(map || array && string),
             Shape::Map => !string && !array,
         };

@@ -58,6 +58,12 @@ pub(super) enum Command {
     /// from the file's name: .yaml, .yml, .json, .env, .ini; all else is binary.
     #[command(after_help = DECRYPT_EXAMPLES)]
     Decrypt(Decrypt),
+    /// Print what the Parameters tab of Argo CD shows
+    ///
+    /// It is the `parameters.dynamic` command of a config management plugin: the Application comes in variables, and its folder
+    /// is the working directory. Prints a JSON list of all parameters and of the values files that the chart has; nothing is
+    /// decrypted.
+    Parameters,
     /// Print a completion script for a shell
     ///
     /// For example: `argocd-sops completions bash > /etc/bash_completion.d/argocd-sops`

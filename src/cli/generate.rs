@@ -54,7 +54,7 @@ async fn as_plugin(variables: &Variables) -> Result<Vec<Printed>, Failure> {
 /// Where the archive that Argo CD sent was unpacked: the working directory without the end that it shares with the
 /// source's path. With `manifest-generate-paths` the archive begins below the repository's root, and what is missing above
 /// it is the last of the three.
-fn archive_root(folder: &Path, source_path: &str) -> (PathBuf, String, String) {
+pub(super) fn archive_root(folder: &Path, source_path: &str) -> (PathBuf, String, String) {
     let wanted: Vec<&str> = source_path.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
     let mut root = folder.to_owned();
     let mut shared = 0;

@@ -3,6 +3,7 @@
 mod arguments;
 mod decrypt;
 mod generate;
+mod parameters;
 mod report;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -50,6 +51,7 @@ pub fn run() -> ExitCode {
 fn act(command: Command, variables: &Variables) -> ExitCode {
     let outcome = match &command {
         Command::Completions { shell } => print(completions(*shell).as_bytes()),
+        Command::Parameters => print(&parameters::run(variables)),
         Command::Generate(_) | Command::Decrypt(_) => work(command, variables),
     };
     match outcome {
@@ -84,7 +86,7 @@ fn work(command: Command, variables: &Variables) -> Result<(), Failure> {
                 Command::Decrypt(arguments) => {
                     decrypt::run(arguments, variables).await.map(|plain| vec![Printed::Plaintext(plain)])
                 }
-                Command::Completions { .. } => Ok(Vec::new()),
+                Command::Parameters | Command::Completions { .. } => Ok(Vec::new()),
             }
         };
         tokio::select! {

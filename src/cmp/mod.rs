@@ -1,0 +1,6 @@
+//! Argo CD's door: the plugin server, its socket, the uploaded archive.
+
+pub mod announcement;
+pub mod hardening;
+pub mod init;
+pub mod socket;
