@@ -88,8 +88,8 @@ fn the_environment_is_read_in_config_alone() {
 }
 
 #[test]
-fn processes_are_started_by_helm_and_by_the_key_commands_alone() {
-    let findings = places(&["Command::new("], &["helm", "keyring"]);
+fn processes_are_started_by_helm_by_the_key_commands_and_by_the_first_process_alone() {
+    let findings = places(&["Command::new("], &["helm", "keyring", "cmp/init.rs"]);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
@@ -175,11 +175,12 @@ fn without_comments(text: &str) -> String {
     code.collect::<Vec<_>>().join("\n")
 }
 
-/// Where one of these stands outside the rooms that may hold it.
+/// Where one of these stands outside the rooms and files that may hold it.
 fn places(words: &[&str], lawful: &[&str]) -> Vec<String> {
     let mut findings = Vec::new();
     for file in sources() {
-        if file.room().is_some_and(|room| lawful.contains(&room.as_str())) {
+        let is_lawful = |place: &&str| Path::new(place) == file.path || file.room().as_deref() == Some(place);
+        if lawful.iter().any(is_lawful) {
             continue;
         }
         for (number, line) in without_comments(&file.text).lines().enumerate() {
