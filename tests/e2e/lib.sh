@@ -32,6 +32,7 @@ spawn() {
     shift
     setsid "$@" >"$work/log/$name.log" 2>&1 </dev/null &
     echo $! >"$work/run/$name.pid"
+    disown # bash shall not tell how it ended
 }
 
 pid_of() { cat "$work/run/$1.pid"; }
