@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt as _};
 
-use super::{Glob, RepoPath};
+use super::{Fingerprint, Glob, RepoPath, Tree};
 
 /// The most entries that a glob, a listing or a check of a tree looks at.
 const MAX_ENTRIES: usize = 200_000;
@@ -25,6 +26,8 @@ pub struct Source {
     root_path: PathBuf,
     app: RepoPath,
     above: RepoPath,
+    /// Where it was unpacked from an archive: kept alive, and what is in it is known.
+    tree: Option<Arc<Tree>>,
 }
 
 /// A glob on its way through the tree.
@@ -169,12 +172,31 @@ impl Source {
             root_path,
             app: RepoPath::root().join(app).ok_or_else(|| outside(app))?,
             above: RepoPath::root().join(above).ok_or_else(|| outside(above))?,
+            tree: None,
         };
         source
             .root
             .open_dir(source.app.as_os_path())
             .map_err(|cause| if is_escape(&cause) { outside(app) } else { not_a_folder(&app) })?;
         Ok(source)
+    }
+
+    /// Opens a tree that was unpacked from an archive, and keeps it from being removed. `above` as in
+    /// [`Source::open_trimmed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::open`].
+    pub fn of_tree(tree: Arc<Tree>, app: &str, above: &str) -> Result<Self, Error> {
+        let source = Self::open_trimmed(tree.folder(), app, above)?;
+        Ok(Self { tree: Some(tree), ..source })
+    }
+
+    /// Digest of all that can be read of the application's folder and of `files` (folders with all that is in them), links
+    /// followed: names, kinds and contents. `None` where nobody knows, as in a check-out, or where a link leads out.
+    #[must_use]
+    pub fn fingerprint(&self, files: &[&RepoPath]) -> Option<Fingerprint> {
+        self.tree.as_ref()?.index().fingerprint(&self.app, files)
     }
 
     /// The application's folder, relative to the root.
