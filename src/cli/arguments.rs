@@ -1,6 +1,7 @@
 //! The command line: commands, their arguments and their help.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -64,6 +65,11 @@ pub(super) enum Command {
     /// is the working directory. Prints a JSON list of all parameters and of the values files that the chart has; nothing is
     /// decrypted.
     Parameters,
+    /// Ask the plugin server whether it serves, for the exec probe of a Pod
+    ///
+    /// It makes one gRPC health check over the socket that `serve` listens at, by the same variables. It prints nothing and
+    /// exits with 0 where the server answers, else with 5.
+    Healthcheck(Healthcheck),
     /// Print a completion script for a shell
     ///
     /// For example: `argocd-sops completions bash > /etc/bash_completion.d/argocd-sops`
@@ -118,4 +124,12 @@ pub(super) struct Decrypt {
     /// Blanks to indent YAML and JSON by [default: 4 for YAML, a tab for JSON]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(2..=9))]
     pub(super) indent: Option<u8>,
+}
+
+/// Arguments of `healthcheck`.
+#[derive(Debug, Args)]
+pub(super) struct Healthcheck {
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
 }

@@ -4,6 +4,7 @@ mod arguments;
 mod decrypt;
 mod generate;
 mod parameters;
+mod healthcheck;
 mod report;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -52,7 +53,7 @@ fn act(command: Command, variables: &Variables) -> ExitCode {
     let outcome = match &command {
         Command::Completions { shell } => print(completions(*shell).as_bytes()),
         Command::Parameters => print(&parameters::run(variables)),
-        Command::Generate(_) | Command::Decrypt(_) => work(command, variables),
+        Command::Generate(_) | Command::Decrypt(_) | Command::Healthcheck(_) => work(command, variables),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,6 +86,9 @@ fn work(command: Command, variables: &Variables) -> Result<(), Failure> {
                 Command::Generate(arguments) => generate::run(arguments, variables).await,
                 Command::Decrypt(arguments) => {
                     decrypt::run(arguments, variables).await.map(|plain| vec![Printed::Plaintext(plain)])
+                }
+                Command::Healthcheck(arguments) => {
+                    Ok(healthcheck::run(variables.socket(), arguments.timeout).await.map(|()| Vec::new())?)
                 }
                 Command::Parameters | Command::Completions { .. } => Ok(Vec::new()),
             }

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::healthcheck::Unhealthy;
 use crate::plugin::{self, Fault};
 use crate::{app, config, keyring, message, repo, sops};
 
@@ -77,6 +78,9 @@ pub(super) enum Failure {
     /// `--extract` cannot be read.
     #[error("`--extract` is not a path")]
     ExtractPath(#[source] sops::ExtractFault),
+    /// The plugin server does not serve.
+    #[error(transparent)]
+    Unhealthy(#[from] Unhealthy),
     /// stdout refused.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
@@ -103,7 +107,7 @@ impl Failure {
             | Self::ExtractPath(_) => Fault::Application.exit_code(),
             Self::Decrypt { cause, .. } => Fault::from(cause.kind()).exit_code(),
             Self::Unlock { .. } => Fault::Decrypt.exit_code(),
-            Self::Output(_) | Self::Runtime(_) => Fault::Dependency.exit_code(),
+            Self::Unhealthy(_) | Self::Output(_) | Self::Runtime(_) => Fault::Dependency.exit_code(),
             Self::Signal(number) => 128 + number,
         }
     }
@@ -117,6 +121,7 @@ impl Failure {
             Self::NoRepository { .. } => Some("name the check-out: `--repo DIR`".into()),
             Self::Decrypt { cause, .. } => Some(cause.hint().to_owned()),
             Self::Unlock { cause, .. } => Some(keyring::hint(cause)),
+            Self::Unhealthy(error) => error.hint().map(str::to_owned),
             Self::ExtractPath(_) => Some("write it as `[\"key\"][0]`, in quotes for the shell".into()),
             Self::Setting(_)
             | Self::Option { .. }

@@ -2,5 +2,6 @@
 
 pub mod announcement;
 pub mod hardening;
+pub mod http;
 pub mod init;
 pub mod socket;

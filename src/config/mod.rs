@@ -11,6 +11,7 @@ use tracing::Level;
 
 pub use settings::{SETTINGS, Setting};
 
+use crate::cmp::http;
 use crate::helm;
 use crate::keyring::Places;
 use crate::manifests;
@@ -143,25 +144,117 @@ impl Variables {
         })
     }
 
-    /// How to log; `level` where the operator says nothing.
+    /// How a command logs; `level` where the operator says nothing.
     ///
     /// # Errors
     ///
     /// If a level or a format is not known.
     pub fn telemetry(&self, level: Level) -> Result<telemetry::Options, Error> {
-        let level_error =
-            Error { name: "ARGOCD_SOPS_LOG_LEVEL", expected: "one of `error`, `warn`, `info`, `debug`, `trace`" };
-        let level = match self.text_of(level_error.name, level_error.expected)? {
-            None => level,
-            Some(text) => text.parse().map_err(|_| level_error)?,
+        let json = self.log_format("ARGOCD_SOPS_LOG_FORMAT")?.unwrap_or(false);
+        Ok(telemetry::Options { level: self.log_level("ARGOCD_SOPS_LOG_LEVEL")?.unwrap_or(level), json, time: false })
+    }
+
+    /// How the server logs: as the stock server where only its variables say how, and by its defaults.
+    ///
+    /// # Errors
+    ///
+    /// If a level or a format is not known.
+    pub fn server_telemetry(&self) -> Result<telemetry::Options, Error> {
+        let mut level = self.log_level("ARGOCD_SOPS_LOG_LEVEL")?;
+        if level.is_none() {
+            level = self.log_level("ARGOCD_CMP_SERVER_LOGLEVEL")?;
+        }
+        let mut json = self.log_format("ARGOCD_SOPS_LOG_FORMAT")?;
+        if json.is_none() {
+            json = self.log_format("ARGOCD_CMP_SERVER_LOGFORMAT")?;
+        }
+        Ok(telemetry::Options { level: level.unwrap_or(Level::INFO), json: json.unwrap_or(true), time: true })
+    }
+
+    fn log_level(&self, name: &'static str) -> Result<Option<Level>, Error> {
+        let error = Error { name, expected: "one of `error`, `warn`, `info`, `debug`, `trace`" };
+        let level = |text: &str| match text.to_ascii_lowercase().as_str() {
+            // Fatal and panic: what the stock server knows above an error.
+            "error" | "fatal" | "panic" => Ok(Level::ERROR),
+            "warn" | "warning" => Ok(Level::WARN),
+            "info" => Ok(Level::INFO),
+            "debug" => Ok(Level::DEBUG),
+            "trace" => Ok(Level::TRACE),
+            _ => Err(error.clone()),
         };
-        let format_error = Error { name: "ARGOCD_SOPS_LOG_FORMAT", expected: "`text` or `json`" };
-        let json = match self.text_of(format_error.name, format_error.expected)? {
-            None | Some("text") => false,
-            Some("json") => true,
-            Some(_) => return Err(format_error),
+        self.text_of(name, error.expected)?.map(level).transpose()
+    }
+
+    /// Whether lines are JSON.
+    fn log_format(&self, name: &'static str) -> Result<Option<bool>, Error> {
+        let error = Error { name, expected: "`text` or `json`" };
+        match self.text_of(name, error.expected)? {
+            None => Ok(None),
+            Some("text") => Ok(Some(false)),
+            Some("json") => Ok(Some(true)),
+            Some(_) => Err(error),
+        }
+    }
+
+    /// Where the server sends traces, if anywhere.
+    ///
+    /// # Errors
+    ///
+    /// If a variable is not what the stock server takes, such as an address without a port.
+    pub fn traces(&self) -> Result<Option<telemetry::traces::Options>, Error> {
+        let error = |name, expected| Error { name, expected };
+        let address = error("ARGOCD_CMP_SERVER_OTLP_ADDRESS", "`host:port`");
+        let Some(text) = self.text_of(address.name, address.expected)? else { return Ok(None) };
+        let text = text.strip_prefix("dns:///").unwrap_or(text);
+        let authority = text.parse::<::http::uri::Authority>().ok();
+        if authority.is_none_or(|parts| parts.port_u16().is_none() || text.contains('@')) {
+            return Err(address);
+        }
+        let insecure = error("ARGOCD_CMP_SERVER_OTLP_INSECURE", "`true` or `false`");
+        let insecure = match self.text_of(insecure.name, insecure.expected)? {
+            None => true,
+            // What Go takes for a truth value.
+            Some("1" | "t" | "T" | "TRUE" | "true" | "True") => true,
+            Some("0" | "f" | "F" | "FALSE" | "false" | "False") => false,
+            Some(_) => return Err(insecure),
         };
-        Ok(telemetry::Options { level, json, time: false })
+        let headers = error("ARGOCD_CMP_SERVER_OTLP_HEADERS", "a list like `name=value,name=value`");
+        let headers = match self.text_of(headers.name, headers.expected)? {
+            None => telemetry::traces::Headers::default(),
+            Some(text) => telemetry::traces::Headers::parse(text).ok_or(headers)?,
+        };
+        let attributes = error("ARGOCD_CMP_SERVER_OTLP_ATTRS", "a list like `key:value,key:value`");
+        let listed = self.text_of(attributes.name, attributes.expected)?.unwrap_or_default();
+        let pairs = listed.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| pair.split_once(':').filter(|(key, _)| !key.is_empty()));
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        let attributes = pairs.map(|pair| pair.map(owned)).collect::<Option<_>>().ok_or(attributes)?;
+        let ratio = error("ARGOCD_CMP_SERVER_OTLP_SAMPLE_RATIO", "a number from 0 to 1");
+        let sample_ratio = match self.text_of(ratio.name, ratio.expected)? {
+            None => 1.0,
+            Some(text) => text.parse().ok().filter(|part| (0.0..=1.0).contains(part)).ok_or(ratio)?,
+        };
+        Ok(Some(telemetry::traces::Options { address: text.to_owned(), insecure, headers, attributes, sample_ratio }))
+    }
+
+    /// Where metrics and probes are answered, if anywhere.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an address with a port.
+    pub fn http_address(&self) -> Result<Option<http::Address>, Error> {
+        let error = Error { name: "ARGOCD_SOPS_HTTP_ADDRESS", expected: "an address like `:8087` or `127.0.0.1:8087`" };
+        let address = |text| http::Address::parse(text).ok_or(error.clone());
+        self.text_of(error.name, error.expected)?.map(address).transpose()
+    }
+
+    /// The socket of the plugin server.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        let folder = self.path("ARGOCD_PLUGINSOCKFILEPATH").unwrap_or_else(|| "/home/argocd/cmp-server/plugins".into());
+        let mut name = self.get("ARGOCD_SOPS_PLUGIN_NAME").unwrap_or(OsStr::new("sops")).to_owned();
+        name.push(".sock");
+        folder.join(name)
     }
 
     /// Whether colours may be used on a terminal.
@@ -202,14 +295,91 @@ mod tests {
             ("ARGOCD_SOPS_TIMEOUT", "2days"),
             ("ARGOCD_SOPS_LOG_LEVEL", "loud"),
             ("ARGOCD_SOPS_LOG_FORMAT", "xml"),
+            ("ARGOCD_SOPS_HTTP_ADDRESS", "8087"),
             ("SOPS_DECRYPTION_ORDER", "age,age"),
         ] {
             let variables = variables(&[(name, value)]);
-            let errors = [variables.timeout().err(), variables.telemetry(Level::INFO).err(), variables.places().err()];
+            let errors = [
+                variables.timeout().err(),
+                variables.telemetry(Level::INFO).err(),
+                variables.places().err(),
+                variables.http_address().err(),
+            ];
             let found: Vec<_> = errors.into_iter().flatten().collect();
             assert_eq!(found.len(), 1, "{name}={value}");
             assert_eq!(found[0].name, name);
         }
+    }
+
+    #[test]
+    fn the_server_logs_as_the_stock_server_was_told_to_unless_we_are_told_otherwise() {
+        let logs = |pairs: &[(&str, &str)]| {
+            let options = variables(pairs).server_telemetry().unwrap();
+            (options.level, options.json)
+        };
+        assert_eq!(logs(&[]), (Level::INFO, true));
+        let stock = [("ARGOCD_CMP_SERVER_LOGLEVEL", "warning"), ("ARGOCD_CMP_SERVER_LOGFORMAT", "text")];
+        assert_eq!(logs(&stock), (Level::WARN, false));
+        let ours = [("ARGOCD_SOPS_LOG_LEVEL", "debug"), ("ARGOCD_SOPS_LOG_FORMAT", "json")];
+        assert_eq!(logs(&[stock, ours].concat()), (Level::DEBUG, true));
+        // A command that the stock server runs answers on stdout and stderr; its level is not the server's.
+        assert_eq!(
+            variables(&[("ARGOCD_CMP_SERVER_LOGLEVEL", "debug")]).telemetry(Level::WARN).unwrap().level,
+            Level::WARN
+        );
+    }
+
+    #[test]
+    fn traces_go_where_the_stock_server_would_send_them() {
+        assert!(variables(&[("ARGOCD_CMP_SERVER_OTLP_HEADERS", "a=b")]).traces().unwrap().is_none(), "no address");
+        let address = ("ARGOCD_CMP_SERVER_OTLP_ADDRESS", "otel-collector.monitoring:4317");
+        let plain = variables(&[address]).traces().unwrap().unwrap();
+        assert_eq!((plain.address.as_str(), plain.insecure), ("otel-collector.monitoring:4317", true));
+        assert!((plain.sample_ratio - 1.0).abs() < f64::EPSILON);
+        let full = variables(&[
+            ("ARGOCD_CMP_SERVER_OTLP_ADDRESS", "dns:///[::1]:4317"),
+            ("ARGOCD_CMP_SERVER_OTLP_INSECURE", "f"),
+            ("ARGOCD_CMP_SERVER_OTLP_HEADERS", "Authorization=Bearer canary==,x=y"),
+            ("ARGOCD_CMP_SERVER_OTLP_ATTRS", "cluster:prod, url:http://x"),
+            ("ARGOCD_CMP_SERVER_OTLP_SAMPLE_RATIO", "0.25"),
+        ]);
+        let full = full.traces().unwrap().unwrap();
+        assert_eq!((full.address.as_str(), full.insecure), ("[::1]:4317", false));
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(full.attributes, [pair("cluster", "prod"), pair("url", "http://x")]);
+        let shown = format!("{full:?}");
+        assert!(shown.contains("authorization") && !shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn a_variable_of_the_stock_server_that_cannot_be_used_is_named() {
+        for (name, value) in [
+            ("ARGOCD_CMP_SERVER_OTLP_ADDRESS", "http://collector:4317"),
+            ("ARGOCD_CMP_SERVER_OTLP_ADDRESS", "collector"),
+            ("ARGOCD_CMP_SERVER_OTLP_ADDRESS", "user:password@collector:4317"),
+            ("ARGOCD_CMP_SERVER_OTLP_INSECURE", "no"),
+            ("ARGOCD_CMP_SERVER_OTLP_HEADERS", "canary"),
+            ("ARGOCD_CMP_SERVER_OTLP_HEADERS", "a b=canary"),
+            ("ARGOCD_CMP_SERVER_OTLP_HEADERS", "a=canary\nb"),
+            ("ARGOCD_CMP_SERVER_OTLP_ATTRS", "key"),
+            ("ARGOCD_CMP_SERVER_OTLP_SAMPLE_RATIO", "1.5"),
+            ("ARGOCD_CMP_SERVER_OTLP_SAMPLE_RATIO", "NaN"),
+        ] {
+            let mut pairs = vec![("ARGOCD_CMP_SERVER_OTLP_ADDRESS", "collector:4317")];
+            pairs.push((name, value));
+            let error = variables(&pairs).traces().unwrap_err();
+            assert_eq!(error.name, name, "{value}");
+            assert!(!error.to_string().contains("canary"));
+        }
+        let error = variables(&[("ARGOCD_CMP_SERVER_LOGLEVEL", "loud")]).server_telemetry().unwrap_err();
+        assert_eq!(error.name, "ARGOCD_CMP_SERVER_LOGLEVEL");
+    }
+
+    #[test]
+    fn the_socket_is_where_the_repo_server_looks_for_it() {
+        assert_eq!(variables(&[]).socket(), PathBuf::from("/home/argocd/cmp-server/plugins/sops.sock"));
+        let moved = [("ARGOCD_PLUGINSOCKFILEPATH", "/p"), ("ARGOCD_SOPS_PLUGIN_NAME", "sops-v1.2")];
+        assert_eq!(variables(&moved).socket(), PathBuf::from("/p/sops-v1.2.sock"));
     }
 
     #[test]

@@ -107,15 +107,20 @@ mod tests {
 
     /// The lines that are written while something is done.
     pub(super) fn written(options: Options, act: impl FnOnce()) -> Vec<String> {
+        written_with(options, &Traces::default(), act)
+    }
+
+    /// The same while traces are made.
+    pub(super) fn written_with(options: Options, traces: &Traces, act: impl FnOnce()) -> Vec<String> {
         let written = Written::default();
         let writer = written.clone();
-        let subscriber = subscriber(options, &Traces::default(), move || writer.clone());
+        let subscriber = subscriber(options, traces, move || writer.clone());
         tracing::subscriber::with_default(subscriber, act);
         let bytes = written.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
     }
 
-    const TEXT: Options = Options { level: Level::WARN, json: false, time: false };
+    pub(super) const TEXT: Options = Options { level: Level::WARN, json: false, time: false };
 
     fn request() -> Request {
         let mut request =

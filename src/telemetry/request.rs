@@ -239,7 +239,7 @@ impl Display for Advice {
         )?;
         if self.exclude {
             let saved = megabytes(git_bytes.min(bytes));
-            write!(f, "; `reposerver.plugin.tar.exclusions: .git/**` would save about {saved:.1} MB")?;
+            write!(f, "; `reposerver.plugin.tar.exclusions: .git` would save about {saved:.1} MB")?;
         }
         if self.larger_chunks {
             let left = bytes.div_ceil(GOOD_CHUNK);
@@ -325,7 +325,7 @@ mod tests {
         });
         assert_eq!(lines.len(), 3, "{lines:?}");
         let advice = "the repo-server sends 54.0 MB in 52735 messages for each request of this application; \
-            `reposerver.plugin.tar.exclusions: .git/**` would save about 20.0 MB; \
+            `reposerver.plugin.tar.exclusions: .git` would save about 20.0 MB; \
             `ARGOCD_CMP_CHUNK_SIZE=1048576` on the repo-server would make 52 messages of them";
         assert!(lines[1].ends_with(advice), "{lines:?}");
     }
