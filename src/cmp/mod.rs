@@ -1,6 +1,7 @@
-//! Argo CD's door: the plugin server, its socket, the uploaded archive.
+//! Argo CD's door: the gRPC service of a config management plugin on its unix socket.
 
 pub mod announcement;
+pub mod authority;
 pub mod hardening;
 pub mod http;
 pub mod init;
