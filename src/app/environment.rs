@@ -13,7 +13,7 @@ pub(super) const BUILD_VARIABLES: [&str; 9] = [
     REVISION,
     "ARGOCD_APP_REVISION_SHORT",
     "ARGOCD_APP_REVISION_SHORT_8",
-    "ARGOCD_APP_SOURCE_REPO_URL",
+    REPOSITORY,
     SOURCE_PATH,
     "ARGOCD_APP_SOURCE_TARGET_REVISION",
 ];
@@ -22,6 +22,7 @@ const APP_NAME: &str = "ARGOCD_APP_NAME";
 const APP_NAMESPACE: &str = "ARGOCD_APP_NAMESPACE";
 const PROJECT_NAME: &str = "ARGOCD_APP_PROJECT_NAME";
 const REVISION: &str = "ARGOCD_APP_REVISION";
+const REPOSITORY: &str = "ARGOCD_APP_SOURCE_REPO_URL";
 const SOURCE_PATH: &str = "ARGOCD_APP_SOURCE_PATH";
 const KUBE_VERSION: &str = "KUBE_VERSION";
 const KUBE_API_VERSIONS: &str = "KUBE_API_VERSIONS";
@@ -85,6 +86,12 @@ impl Environment {
     #[must_use]
     pub fn revision(&self) -> Option<&str> {
         self.filled(REVISION)
+    }
+
+    /// The URL of the repository, as configured.
+    #[must_use]
+    pub fn repository(&self) -> Option<&str> {
+        self.filled(REPOSITORY)
     }
 
     /// The destination namespace.

@@ -59,6 +59,12 @@ pub(super) enum Command {
     /// from the file's name: .yaml, .yml, .json, .env, .ini; all else is binary.
     #[command(after_help = DECRYPT_EXAMPLES)]
     Decrypt(Decrypt),
+    /// Serve as a config management plugin beside the repo-server
+    ///
+    /// It takes the place of `argocd-cmp-server` in a sidecar: listens on `sops.sock` in the folder that the repo-server looks
+    /// for plugins in, and needs no `plugin.yaml`. Trees, data keys and rendered objects are shared between requests. SIGTERM
+    /// removes the socket, answers what is running and ends with 0.
+    Serve,
     /// Print what the Parameters tab of Argo CD shows
     ///
     /// It is the `parameters.dynamic` command of a config management plugin: the Application comes in variables, and its folder

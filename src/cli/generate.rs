@@ -39,7 +39,7 @@ async fn as_plugin(variables: &Variables) -> Result<Vec<Printed>, Failure> {
     let folder = std::env::current_dir().map_err(|cause| Failure::Read { file: ".".into(), cause })?;
     let (root, app, above) = archive_root(&folder, request.environment.source_path().unwrap_or_default());
     let own = Source::open_trimmed(&root, &app, &above)?;
-    let plugin = plugin(variables, variables.policy()?)?;
+    let plugin = plugin(variables, variables.policy()?, Duration::ZERO)?;
     let rendered = plugin
         .generate(plugin::Request {
             app: request,
@@ -98,7 +98,7 @@ async fn in_terminal(manifest: &Path, arguments: &Generate, variables: &Variable
             .collect::<Result<_, _>>())
         .map_err(|cause| option("--api-versions", cause))?,
     };
-    let plugin = plugin(variables, Policy::Open)?;
+    let plugin = plugin(variables, Policy::Open, Duration::ZERO)?;
     let mut rendered = Vec::new();
     for source in &application.sources {
         let own = Source::open(&root, &source.path)?;
@@ -148,13 +148,14 @@ fn work_tree(manifest: &Path) -> Result<PathBuf, Failure> {
     root.map(Path::to_owned).ok_or_else(|| Failure::NoRepository { file: manifest.to_owned() })
 }
 
-fn plugin(variables: &Variables, policy: Policy) -> Result<Plugin, Failure> {
+/// The plugin of this process; data keys are kept for a while where requests follow each other.
+pub(super) fn plugin(variables: &Variables, policy: Policy, data_keys: Duration) -> Result<Plugin, Failure> {
     let mut places = variables.places()?;
     // Other programs are run for `decrypt` only.
     if places.age_key_command.take().is_some() | places.ssh_key_command.take().is_some() {
         info!("`SOPS_AGE_KEY_CMD` and `SOPS_AGE_SSH_PRIVATE_KEY_CMD` are read by `decrypt` only");
     }
-    let loader = Loader::new(policy, Keys::new(places), Duration::ZERO);
+    let loader = Loader::new(policy, Keys::new(places), data_keys);
     Ok(Plugin::new(variables.helm(), loader, variables.manifests()?))
 }
 

@@ -3,9 +3,10 @@
 mod arguments;
 mod decrypt;
 mod generate;
-mod parameters;
 mod healthcheck;
+mod parameters;
 mod report;
+mod serve;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -50,13 +51,15 @@ pub fn run() -> ExitCode {
 }
 
 fn act(command: Command, variables: &Variables) -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let outcome = match &command {
-        Command::Completions { shell } => print(completions(*shell).as_bytes()),
-        Command::Parameters => print(&parameters::run(variables)),
-        Command::Generate(_) | Command::Decrypt(_) | Command::Healthcheck(_) => work(command, variables),
+        Command::Serve => serve::run(variables),
+        Command::Completions { shell } => print(completions(*shell).as_bytes()).map(done),
+        Command::Parameters => print(&parameters::run(variables)).map(done),
+        Command::Generate(_) | Command::Decrypt(_) | Command::Healthcheck(_) => work(command, variables).map(done),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             let colour = variables.colour() && io::stderr().is_terminal();
             let _ = io::stderr().write_all(failure.render(colour).as_bytes());
@@ -88,9 +91,9 @@ fn work(command: Command, variables: &Variables) -> Result<(), Failure> {
                     decrypt::run(arguments, variables).await.map(|plain| vec![Printed::Plaintext(plain)])
                 }
                 Command::Healthcheck(arguments) => {
-                    Ok(healthcheck::run(variables.socket(), arguments.timeout).await.map(|()| Vec::new())?)
+                    Ok(healthcheck::run(variables.socket_path()?, arguments.timeout).await.map(|()| Vec::new())?)
                 }
-                Command::Parameters | Command::Completions { .. } => Ok(Vec::new()),
+                Command::Serve | Command::Parameters | Command::Completions { .. } => Ok(Vec::new()),
             }
         };
         tokio::select! {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::healthcheck::Unhealthy;
 use crate::plugin::{self, Fault};
-use crate::{app, config, keyring, message, repo, sops};
+use crate::{app, cmp, config, keyring, message, repo, sops};
 
 /// A command that did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,12 @@ pub(super) enum Failure {
     /// The runtime did not start.
     #[error("cannot start")]
     Runtime(#[source] io::Error),
+    /// The plugin server could not do its work.
+    #[error(transparent)]
+    Server(#[from] cmp::Error),
+    /// The duties of a container's first process.
+    #[error(transparent)]
+    Init(#[from] cmp::init::Error),
     /// A signal asked us to end.
     #[error("ended by signal {0}; nothing was written")]
     Signal(u8),
@@ -107,7 +113,7 @@ impl Failure {
             | Self::ExtractPath(_) => Fault::Application.exit_code(),
             Self::Decrypt { cause, .. } => Fault::from(cause.kind()).exit_code(),
             Self::Unlock { .. } => Fault::Decrypt.exit_code(),
-            Self::Unhealthy(_) | Self::Output(_) | Self::Runtime(_) => Fault::Dependency.exit_code(),
+            Self::Unhealthy(_) | Self::Output(_) | Self::Runtime(_) | Self::Server(_) | Self::Init(_) => Fault::Dependency.exit_code(),
             Self::Signal(number) => 128 + number,
         }
     }
@@ -117,6 +123,8 @@ impl Failure {
             Self::Plugin(error) => error.hint(),
             Self::Manifest { cause, .. } => Some(cause.hint()),
             Self::Source(error) => error.hint(),
+            Self::Server(error) => error.hint(),
+            Self::Init(error) => error.hint(),
             Self::Folder { .. } => Some("name a check-out of the repository".into()),
             Self::NoRepository { .. } => Some("name the check-out: `--repo DIR`".into()),
             Self::Decrypt { cause, .. } => Some(cause.hint().to_owned()),

@@ -1,5 +1,6 @@
 //! What the operator decided: every variable, read once, turned into types.
 
+mod server;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ impl Variables {
         helm::Options {
             program: self.get("ARGOCD_SOPS_HELM").unwrap_or(OsStr::new("helm")).to_owned(),
             search_path: self.get("PATH").map(OsStr::to_owned),
-            scratch: self.path("ARGOCD_CMP_WORKDIR").or_else(|| self.path("TMPDIR")).unwrap_or_else(|| "/tmp".into()),
+            scratch: self.scratch(),
             max_output: 100 * 1024 * 1024,
             environment: helm::Environment {
                 render: self.some(&helm::Environment::RENDER),
@@ -109,14 +110,23 @@ impl Variables {
     ///
     /// If it is not a duration.
     pub fn timeout(&self) -> Result<Duration, Error> {
-        let error = Error { name: "ARGOCD_SOPS_TIMEOUT", expected: "a duration like `90s` or `2m`, up to `1h`" };
-        match self.text_of(error.name, error.expected)? {
-            None => Ok(Duration::from_secs(90)),
+        self.duration("ARGOCD_SOPS_TIMEOUT", Duration::from_secs(90))
+    }
+
+    fn duration(&self, name: &'static str, default: Duration) -> Result<Duration, Error> {
+        let error = Error { name, expected: "a duration like `90s` or `2m`, up to `1h`" };
+        match self.text_of(name, error.expected)? {
+            None => Ok(default),
             Some(text) => humantime::parse_duration(text)
                 .ok()
                 .filter(|duration| (Duration::from_millis(1)..=Duration::from_hours(1)).contains(duration))
                 .ok_or(error),
         }
+    }
+
+    /// The folder for what is unpacked and built.
+    fn scratch(&self) -> PathBuf {
+        self.path("ARGOCD_CMP_WORKDIR").or_else(|| self.path("TMPDIR")).unwrap_or_else(|| "/tmp".into())
     }
 
     /// Where keys are. Key commands are read as well; only `decrypt` keeps them.
@@ -246,15 +256,6 @@ impl Variables {
         let error = Error { name: "ARGOCD_SOPS_HTTP_ADDRESS", expected: "an address like `:8087` or `127.0.0.1:8087`" };
         let address = |text| http::Address::parse(text).ok_or(error.clone());
         self.text_of(error.name, error.expected)?.map(address).transpose()
-    }
-
-    /// The socket of the plugin server.
-    #[must_use]
-    pub fn socket(&self) -> PathBuf {
-        let folder = self.path("ARGOCD_PLUGINSOCKFILEPATH").unwrap_or_else(|| "/home/argocd/cmp-server/plugins".into());
-        let mut name = self.get("ARGOCD_SOPS_PLUGIN_NAME").unwrap_or(OsStr::new("sops")).to_owned();
-        name.push(".sock");
-        folder.join(name)
     }
 
     /// Whether colours may be used on a terminal.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, reason = "a test starts programs and gives each an environment of its own")]
 
+mod caller;
 mod confinement;
 mod decrypt;
 mod dependencies;
@@ -12,5 +13,6 @@ mod messages;
 mod policies;
 mod readme;
 mod scenarios;
+mod serve;
 mod terminal;
 mod world;

@@ -1,8 +1,12 @@
 //! The one test builder: a repository with a chart, an empty environment, a temporary home.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 
@@ -16,6 +20,67 @@ pub(crate) const CANARY: &str = "canary-7Kq/Zt+93 \"w<x>&y\" \\ done";
 pub(crate) struct World {
     folder: TempDir,
     environment: Vec<(String, String)>,
+}
+
+/// A plugin server; dropped means killed.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) socket: PathBuf,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(mut command: Command, socket: PathBuf) -> Self {
+        let mut child = command.spawn().expect("the program runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        for line in lines.by_ref() {
+            let line = line.expect("a line");
+            let is_ready = line.contains("Applications call this plugin by");
+            writeln!(log.lock().expect("the log"), "{line}").expect("a line");
+            if is_ready {
+                break;
+            }
+        }
+        let theirs = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                writeln!(theirs.lock().expect("the log"), "{line}").expect("a line");
+            }
+        });
+        Self { child, socket, log, reader: Some(reader) }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a status").is_none()
+    }
+
+    /// Asks it to end as Kubernetes does; its exit code and all that it logged.
+    pub(crate) fn end(mut self) -> (i32, String) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a signal");
+        self.wait()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> (i32, String) {
+        let status = self.child.wait().expect("a status");
+        self.reader.take().expect("once").join().expect("the reader");
+        let log = self.log.lock().expect("the log").clone();
+        (status.code().unwrap_or(-1), log)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// How a command ended.
@@ -127,6 +192,25 @@ impl World {
             .env("ARGOCD_APP_PARAMETERS", parameters)
             .envs(more.iter().copied());
         self.outcome(&mut command)
+    }
+
+    /// Starts the plugin server, and waits until it listens.
+    pub(crate) fn serve(&self) -> Server {
+        let (sockets, work) = (self.path("sockets"), self.path("work"));
+        for folder in [&sockets, &work] {
+            fs::create_dir_all(folder).expect("a folder");
+        }
+        let mut command = self.command(&["serve"]);
+        command
+            .env("ARGOCD_PLUGINSOCKFILEPATH", &sockets)
+            .env("ARGOCD_CMP_WORKDIR", work)
+            .env("ARGOCD_SOPS_LOG_FORMAT", "text")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if !self.environment.iter().any(|(name, _)| name == "ARGOCD_SOPS_POLICY") {
+            command.env("ARGOCD_SOPS_POLICY", "open");
+        }
+        Server::start(command, sockets.join("sops.sock"))
     }
 
     /// Runs the program in a folder of the world.

@@ -1,5 +1,8 @@
-//! What Go's HTTP/2 client sends, read by `h2` and tonic through the adapter of `cmp::authority`. `README.md` says how the bytes were made.
+//! The contract with the repo-server: what Go's HTTP/2 client sends, read by `h2` and tonic through the adapter of `cmp::authority`
+//! (`README.md` says how the bytes were made), and the code that is generated of `cmp/plugin.proto`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod generated;
 
 use std::convert::Infallible;
 use std::fs;

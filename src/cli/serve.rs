@@ -1,0 +1,49 @@
+//! `serve`: the plugin server.
+
+use std::process::ExitCode;
+
+use tokio::sync::oneshot;
+
+use super::ended;
+use super::generate::plugin;
+use super::report::Failure;
+use crate::cmp::{self, hardening, init};
+use crate::config::Variables;
+use crate::telemetry;
+
+/// Threads for what never waits: calls, pipes, timers. Work that blocks has threads of its own.
+const THREADS: usize = 2;
+
+/// Serves until a signal asks for the end; a second one ends it at once.
+pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
+    if let Some(done) = init::serve_as_init() {
+        return Ok(done?);
+    }
+    let (logs, collector) = (variables.server_telemetry()?, variables.traces()?);
+    let options = variables.server()?;
+    let plugin = plugin(variables, variables.policy()?, variables.data_keys()?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
+    let served = runtime.block_on(async {
+        let traces = telemetry::begin_serving(logs, collector.as_ref());
+        hardening::harden();
+        let (ask, asked) = oneshot::channel();
+        let impatience = async {
+            ended().await;
+            let _ = ask.send(());
+            ended().await
+        };
+        let served = tokio::select! {
+            served = cmp::serve(options, plugin, async { _ = asked.await }) => served.map_err(Failure::Server),
+            signal = impatience => Err(Failure::Signal(signal)),
+        };
+        traces.end().await;
+        served
+    });
+    runtime.shutdown_background();
+    served?;
+    Ok(ExitCode::SUCCESS)
+}
