@@ -219,7 +219,7 @@ mod tests {
         let listener = Address::parse("127.0.0.1:0").unwrap().listen().await.unwrap();
         let address = listener.local_addr().unwrap();
         let samples = || vec![Sample::gauge("argocd_sops_trees", "Trees.", 2.0)];
-        let pages = Arc::new(Pages::new(Arc::new(Metrics::new()), samples));
+        let pages = Arc::new(Pages::new(Arc::new(Metrics::default()), samples));
         let (shutdown, end) = oneshot::channel();
         let end = async {
             let _ = end.await;

@@ -222,9 +222,8 @@ impl Variables {
         }
         let insecure = error("ARGOCD_CMP_SERVER_OTLP_INSECURE", "`true` or `false`");
         let insecure = match self.text_of(insecure.name, insecure.expected)? {
-            None => true,
             // What Go takes for a truth value.
-            Some("1" | "t" | "T" | "TRUE" | "true" | "True") => true,
+            None | Some("1" | "t" | "T" | "TRUE" | "true" | "True") => true,
             Some("0" | "f" | "F" | "FALSE" | "false" | "False") => false,
             Some(_) => return Err(insecure),
         };

@@ -45,29 +45,24 @@ pub struct Metrics {
     start: f64,
 }
 
-impl Metrics {
-    /// Everything at zero.
-    #[must_use]
-    #[expect(clippy::new_without_default, reason = "it notes when the process began; a default would not say so")]
-    pub fn new() -> Self {
+impl Default for Metrics {
+    /// Everything at zero; the process begins now.
+    fn default() -> Self {
         let options = |name: &str, help: &str| Opts::new(format!("argocd_sops_{name}"), help);
         let times = |name: &str, help: &str, label: &str| {
             let options = HistogramOpts::from(options(name, help)).buckets(SECONDS.to_vec());
             HistogramVec::new(options, &[label]).expect(VALID)
         };
-        let sizes = HistogramOpts::from(options("archive_bytes", "Compressed size of the archives that arrived."));
         let count = |name: &str, help: &str| IntCounter::with_opts(options(name, help)).expect(VALID);
+        let requests = options("requests_total", "Requests that were answered.");
+        let in_flight = options("requests_in_flight", "Requests that are being worked on.");
+        let archives = HistogramOpts::from(options("archive_bytes", "Compressed size of the archives that arrived."));
         Self {
-            requests: IntCounterVec::new(
-                options("requests_total", "Requests that were answered."),
-                &["method", "code"],
-            )
-            .expect(VALID),
+            requests: IntCounterVec::new(requests, &["method", "code"]).expect(VALID),
             seconds: times("request_duration_seconds", "How long requests took.", "method"),
             phases: times("phase_duration_seconds", "What requests spent their time on.", "phase"),
-            in_flight: IntGauge::with_opts(options("requests_in_flight", "Requests that are being worked on."))
-                .expect(VALID),
-            archives: Histogram::with_opts(sizes.buckets(BYTES.to_vec())).expect(VALID),
+            in_flight: IntGauge::with_opts(in_flight).expect(VALID),
+            archives: Histogram::with_opts(archives.buckets(BYTES.to_vec())).expect(VALID),
             chunks: count(
                 "archive_chunks_total",
                 "Messages that archives arrived in: `ARGOCD_CMP_CHUNK_SIZE` of the repo-server.",
@@ -80,7 +75,9 @@ impl Metrics {
             start: process::now(),
         }
     }
+}
 
+impl Metrics {
     pub(super) fn began(&self) {
         self.in_flight.inc();
     }
@@ -248,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_server_that_has_done_nothing_has_numbers() {
-        let text = Metrics::new().text(Vec::new()).unwrap();
+        let text = Metrics::default().text(Vec::new()).unwrap();
         for line in [
             concat!("argocd_sops_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "argocd_sops_requests_in_flight 0",
@@ -262,7 +259,7 @@ mod tests {
 
     #[test]
     fn requests_phases_and_archives_are_counted() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         metrics.began();
         metrics.began();
         metrics.received(Some("web"), Received { bytes: 3_000_000, chunks: 2_930, git_bytes: 1_000 });
@@ -287,7 +284,7 @@ mod tests {
     fn numbers_of_others_stand_together_by_name() {
         let runs = |how| Sample::counter("argocd_sops_helm_runs_total", "Runs.", 2.0).with("outcome", how);
         let trees = Sample::gauge("argocd_sops_trees", "Trees.", 1.5);
-        let text = Metrics::new().text(vec![runs("done"), trees, runs("failed")]).unwrap();
+        let text = Metrics::default().text(vec![runs("done"), trees, runs("failed")]).unwrap();
         let expected = "# HELP argocd_sops_helm_runs_total Runs.\n# TYPE argocd_sops_helm_runs_total counter\n\
             argocd_sops_helm_runs_total{outcome=\"done\"} 2\nargocd_sops_helm_runs_total{outcome=\"failed\"} 2\n";
         assert!(text.contains(expected), "{text}");
@@ -296,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_hostile_name_stays_within_its_label() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         metrics.received(Some("a\"} 1\nforged 1\\"), Received { bytes: 5, chunks: 1, git_bytes: 0 });
         let text = metrics.text(Vec::new()).unwrap();
         assert!(text.contains(r#"{application="a\"} 1\nforged 1\\"} 5"#), "{text}");

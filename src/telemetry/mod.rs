@@ -123,8 +123,11 @@ mod tests {
     pub(super) const TEXT: Options = Options { level: Level::WARN, json: false, time: false };
 
     fn request() -> Request {
-        let mut request =
-            Request::begin(&Arc::new(Metrics::new()), Method::GenerateManifest, &tonic::metadata::MetadataMap::new());
+        let mut request = Request::begin(
+            &Arc::new(Metrics::default()),
+            Method::GenerateManifest,
+            &tonic::metadata::MetadataMap::new(),
+        );
         request.is_for("web");
         request
     }

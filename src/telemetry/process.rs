@@ -18,13 +18,13 @@ pub(super) fn now() -> f64 {
 /// What can be read now; `start` is the time at which the process began.
 pub(super) fn samples(start: f64) -> Vec<Sample> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let times = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The directory is open while it is read.
     let open = fs::read_dir("/proc/self/fd").map(|entries| entries.count().saturating_sub(1)).ok();
     let most = getrlimit(Resource::Nofile).current;
     [
         Some(Sample::gauge("process_start_time_seconds", "When the process began, since 1970.", start)),
-        cpu_seconds(&stat)
+        cpu_seconds(&times)
             .map(|seconds| Sample::counter("process_cpu_seconds_total", "CPU time, user and system.", seconds)),
         field(&status, "VmRSS:")
             .map(|kib| Sample::gauge("process_resident_memory_bytes", "Resident memory.", kib * 1024.0)),

@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_request_is_one_line_with_its_outcome_and_what_it_took() {
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::default());
         let lines = written(Options { json: true, ..TEXT }, || {
             let mut request = begin(&metrics);
             drop(request.phases().begin(Phase::Helm));
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn an_error_is_in_the_line_of_its_request_and_a_bug_is_louder_than_a_wrong_application() {
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::default());
         let lines = written(TEXT, || {
             begin(&metrics).end(Code::InvalidArgument, Some(&"no file `a.yaml`\n  hint: write it"));
             begin(&metrics).end(Code::Internal, Some(&"a bug"));
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_client_that_goes_away_is_counted_and_nothing_stays_in_flight() {
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::default());
         let lines = written(TEXT, || drop(begin(&metrics)));
         assert!(lines[0].contains("code=\"Canceled\""), "{lines:?}");
         let text = metrics.text(Vec::new()).unwrap();
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn an_application_that_sends_much_is_told_once_what_would_save() {
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::default());
         let received = Received { bytes: 54_000_000, chunks: 52_735, git_bytes: 20_000_000 };
         let lines = written(TEXT, || {
             for _ in 0..2 {

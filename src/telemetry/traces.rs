@@ -262,7 +262,7 @@ mod tests {
             headers.insert("baggage", "user=canary".parse().unwrap());
         }
         written_with(TEXT, traces, || {
-            let mut request = Request::begin(&Arc::new(Metrics::new()), Method::GenerateManifest, &headers);
+            let mut request = Request::begin(&Arc::new(Metrics::default()), Method::GenerateManifest, &headers);
             request.is_for("web");
             request.received(Received { bytes: 2_000, chunks: 2, git_bytes: 0 });
             request.span().clone().in_scope(|| {
