@@ -5,6 +5,7 @@
 
 mod applications;
 mod metrics;
+mod one_line;
 mod process;
 mod request;
 pub mod traces;
@@ -19,6 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 pub use metrics::{Metrics, Sample};
+use one_line::OneLine;
 pub use request::{Method, Received, Request};
 pub use traces::Traces;
 
@@ -73,7 +75,7 @@ where
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_target("h2", LevelFilter::OFF)
         .with_target("tonic", LevelFilter::OFF);
-    let lines = fmt::layer().with_writer(writer).with_target(false);
+    let lines = fmt::layer().with_writer(OneLine(writer)).with_target(false);
     match options {
         Options { json: true, .. } => {
             lines.json().flatten_event(true).with_span_list(false).with_filter(targets).boxed()
@@ -162,13 +164,15 @@ mod tests {
 
     #[test]
     fn a_name_cannot_begin_a_line_of_its_own() {
+        let hostile = "web\n INFO forged \u{1b}[31m\u{9b}";
         let lines = written(Options { level: Level::INFO, ..TEXT }, || {
             let mut request = request();
-            request.is_for("web\n INFO forged \u{1b}[31m");
-            request.span().in_scope(|| info!("one line"));
+            request.is_for(hostile);
+            request.span().in_scope(|| info!(file = %hostile, "{hostile}"));
             std::mem::forget(request);
         });
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(!lines[0].contains('\u{1b}'), "{lines:?}");
+        assert!(!lines[0].contains(char::is_control), "{lines:?}");
+        assert!(lines[0].ends_with(r"file=web\n INFO forged \u{1b}[31m\u{9b}"), "{lines:?}");
     }
 }
