@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
-use tracing::{debug, warn};
+use tracing::{Span, debug, warn};
 
 use super::data_keys::{DataKeyStats, DataKeys};
 use super::{Allowed, Border, Error, Found, Policy};
@@ -106,7 +106,10 @@ impl Loader {
         let (loader, inline, runtime) = (Arc::clone(self), plan.inline_values.clone(), Handle::current());
         let wanted = Wanted::default();
         let still_wanted = Arc::clone(&wanted.0);
+        let span = Span::current();
         let work = spawn_blocking(move || {
+            // What is logged there belongs to the request as well.
+            let _request = span.enter();
             let all = loader.all(values, inline, files, &powers, &still_wanted);
             runtime.block_on(deadline.limit(all))
         });

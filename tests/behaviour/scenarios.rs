@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 
 use super::world::{CANARY, Outcome, World};
 
@@ -402,6 +403,22 @@ pub(crate) const SCENARIOS: &[Scenario] = scenarios! {
     "decrypt: a path that is none" => || {
         let world = canary();
         let outcome = world.run(&["decrypt", "--extract", "user.name", "secrets.yaml"], "repo/app");
+        (world, outcome)
+    },
+    "healthcheck: there is no server" => || {
+        let world = canary();
+        let plugins = world.path("plugins").display().to_string();
+        let world = world.set("ARGOCD_PLUGINSOCKFILEPATH", &plugins);
+        let outcome = world.run(&["healthcheck"], "repo");
+        (world, outcome)
+    },
+    "healthcheck: the server has left its socket" => || {
+        let world = canary();
+        let place = world.path("tmp");
+        drop(UnixListener::bind(place.join("sops-v1.sock")).unwrap());
+        let world = world.set("ARGOCD_PLUGINSOCKFILEPATH", &place.display().to_string());
+        let world = world.set("ARGOCD_SOPS_PLUGIN_NAME", "sops-v1");
+        let outcome = world.run(&["healthcheck"], "repo");
         (world, outcome)
     },
 };
