@@ -10,6 +10,7 @@ mod generate;
 mod leaks;
 mod manifests;
 mod messages;
+mod parameters;
 mod policies;
 mod readme;
 mod scenarios;
