@@ -123,7 +123,9 @@ fn values_files(source: &Source) -> Vec<String> {
         let is_of_another = charts.iter().any(|chart| path.below(chart).is_some());
         !(is_hidden || is_of_the_chart || has_signs || is_of_another || NO_VALUES.contains(&path.file_name()))
     });
-    paths.sort_by_key(|path| (path.components().count(), path.clone()));
+    // Who takes the list over gets the chart's defaults first, where they are weakest.
+    let is_default = |path: &RepoPath| matches!(path.as_str(), "values.yaml" | "values.yml");
+    paths.sort_by_key(|path| (!is_default(path), path.components().count(), path.clone()));
     let mut room = MAX_BYTES;
     let entries = paths.into_iter().filter_map(|path| entry(source, &path, &mut room));
     entries.take(MAX_FILES).collect()
@@ -208,7 +210,7 @@ mod tests {
         let found = announced(&announce(Some(&source), &Environment::default()), "valueFiles");
         assert_eq!(
             found.array,
-            ["secrets://secrets.yaml", "values.yaml", "env/prod.yml", "secrets://env/secrets/prod.yaml"]
+            ["values.yaml", "secrets://secrets.yaml", "env/prod.yml", "secrets://env/secrets/prod.yaml"]
         );
         assert_eq!(found.title, "Values files (none set; these are in the chart)");
     }
@@ -238,7 +240,7 @@ mod tests {
         assert_eq!(announce(Some(&source), &odd).len(), PARAMETERS.len());
         fs::remove_file(keep.path().join("app/out.yaml")).unwrap();
         let found = announced(&announce(Some(&source), &odd), "valueFiles");
-        assert_eq!(found.array, ["secrets://broken.yaml", "values.yaml"]);
+        assert_eq!(found.array, ["values.yaml", "secrets://broken.yaml"]);
     }
 
     #[test]

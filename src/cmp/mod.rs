@@ -8,6 +8,7 @@ pub mod authority;
 mod call;
 mod clients;
 mod error;
+pub mod connections;
 pub mod hardening;
 pub mod http;
 pub mod init;

@@ -6,18 +6,15 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::geteuid;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::oneshot;
-use tokio::time::{Sleep, sleep};
-use tokio_stream::Stream;
 use tracing::{debug, info, warn};
+
+use super::connections::Connections;
 
 /// The most bytes of a socket's path: the kernel's 108 with the NUL at the end (`unix(7)`).
 const MAX_PATH: usize = 107;
@@ -27,12 +24,6 @@ const ARGOCD_UID: u32 = 999;
 
 /// Where `OpenShift` begins to number the users of its namespaces; there all containers of a Pod have the same.
 const OPENSHIFT_UIDS: u32 = 1_000_000_000;
-
-/// How long nobody is accepted after the machine has run out of something.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// How often the log says the same thing about connections.
-const SAY_AGAIN: Duration = Duration::from_mins(1);
 
 /// Where the socket is, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,8 +190,7 @@ pub fn bind(options: &Options) -> Result<(SocketFile, Connections), Error> {
     let (open, closed) = oneshot::channel();
     say_what_is_served(options, &path);
     let allowed = other_uids.iter().copied().chain([geteuid().as_raw()]).collect();
-    let connections =
-        Connections { listener, allowed, closed, pause: None, refused: Seldom::default(), failed: Seldom::default() };
+    let connections = Connections::new(listener, allowed, closed);
     Ok((SocketFile { path, identity: (about.dev(), about.ino()), _open: open }, connections))
 }
 
@@ -288,80 +278,12 @@ impl Drop for SocketFile {
     }
 }
 
-/// Those who connect, if they may: a stream that never yields an error. It survives a machine that has run out of descriptors
-/// or memory, and ends when the [`SocketFile`] is gone and nobody waits any more.
-#[derive(Debug)]
-pub struct Connections {
-    listener: UnixListener,
-    allowed: BTreeSet<u32>,
-    closed: oneshot::Receiver<()>,
-    pause: Option<Pin<Box<Sleep>>>,
-    refused: Seldom,
-    failed: Seldom,
-}
-
-impl Stream for Connections {
-    type Item = io::Result<UnixStream>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        loop {
-            if let Some(pause) = &mut this.pause {
-                ready!(pause.as_mut().poll(context));
-                this.pause = None;
-            }
-            match this.listener.poll_accept(context) {
-                Poll::Ready(Ok((stream, _))) if this.may_connect(&stream) => return Poll::Ready(Some(Ok(stream))),
-                Poll::Ready(Ok(_)) => {}
-                // He who connected has gone again.
-                Poll::Ready(Err(cause)) if cause.kind() == io::ErrorKind::ConnectionAborted => {}
-                Poll::Ready(Err(cause)) => {
-                    if this.failed.now() {
-                        warn!(%cause, "cannot accept connections at the moment");
-                    }
-                    this.pause = Some(Box::pin(sleep(PAUSE)));
-                }
-                Poll::Pending => return Pin::new(&mut this.closed).poll(context).map(|_| None),
-            }
-        }
-    }
-}
-
-impl Connections {
-    fn may_connect(&mut self, stream: &UnixStream) -> bool {
-        let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-        let may = uid.is_some_and(|uid| self.allowed.contains(&uid));
-        if !may && self.refused.now() {
-            warn!(
-                uid,
-                "a connection was refused, since it comes from another user; if that is the repo-server, run this container as \
-                 its user, or list its uid in `ARGOCD_SOPS_ALLOWED_UIDS`"
-            );
-        }
-        may
-    }
-}
-
-/// Something that is said once in a while.
-#[derive(Debug, Default)]
-struct Seldom(Option<Instant>);
-
-impl Seldom {
-    fn now(&mut self) -> bool {
-        let now = self.0.is_none_or(|last| last.elapsed() >= SAY_AGAIN);
-        if now {
-            self.0 = Some(Instant::now());
-        }
-        now
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixStream as StdStream;
 
-    use tokio::io::AsyncReadExt as _;
+    use tokio::net::UnixStream;
     use tokio_stream::StreamExt as _;
 
     use super::*;
@@ -391,18 +313,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_of_users_opens_the_socket_to_them_and_to_no_other() {
+    async fn a_list_of_users_opens_the_socket_to_them() {
         let folder = tempfile::tempdir().unwrap();
         let other = geteuid().as_raw() + 1;
         let options = Options { other_uids: BTreeSet::from([other]), ..options(folder.path(), "sops") };
         let (file, mut connections) = bind(&options).unwrap();
         assert_eq!(fs::metadata(file.path()).unwrap().mode() & 0o777, 0o666);
-        assert_eq!(connections.allowed, BTreeSet::from([geteuid().as_raw(), other]));
-        connections.allowed.remove(&geteuid().as_raw());
-        let mut refused = UnixStream::connect(file.path()).await.unwrap();
-        drop(file);
-        assert!(connections.next().await.is_none());
-        assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+        let _client = UnixStream::connect(file.path()).await.unwrap();
+        assert!(connections.next().await.unwrap().is_ok());
     }
 
     #[tokio::test]
@@ -507,23 +425,5 @@ mod tests {
         let _theirs = StdListener::bind(file.path()).unwrap();
         drop(file);
         assert_eq!(names(folder.path()), ["sops.sock"]);
-    }
-
-    #[tokio::test]
-    async fn whoever_had_found_the_socket_is_still_let_in() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, mut connections) = bind(&options(folder.path(), "sops")).unwrap();
-        let _clients =
-            [UnixStream::connect(file.path()).await.unwrap(), UnixStream::connect(file.path()).await.unwrap()];
-        drop(file);
-        assert!(connections.next().await.unwrap().is_ok());
-        assert!(connections.next().await.unwrap().is_ok());
-        assert!(connections.next().await.is_none());
-    }
-
-    #[test]
-    fn something_is_said_once_in_a_while() {
-        let mut seldom = Seldom::default();
-        assert!(seldom.now() && !seldom.now());
     }
 }

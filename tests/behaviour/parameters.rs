@@ -18,7 +18,7 @@ fn the_tab_shows_which_values_files_there_are_and_decrypts_none() {
     let application = [("ARGOCD_APP_NAME", "web"), ("ARGOCD_APP_SOURCE_PATH", "app")];
     let json = announced(&world, "repo/app", &application);
     assert_eq!(json[0]["name"], "valueFiles");
-    assert_eq!(json[0]["array"], serde_json::json!(["secrets://secrets.yaml", "values.yaml", "env/prod.yaml"]));
+    assert_eq!(json[0]["array"], serde_json::json!(["values.yaml", "secrets://secrets.yaml", "env/prod.yaml"]));
     let release = json.as_array().unwrap().iter().find(|each| each["name"] == "releaseName").unwrap();
     assert_eq!(release["string"], "web");
 }

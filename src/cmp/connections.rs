@@ -1,0 +1,249 @@
+//! Those who connect to the plugin's socket: only who may, never too many, and whatever the machine runs out of.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Sleep, sleep};
+use tokio_stream::Stream;
+use tonic::transport::server::{Connected, UdsConnectInfo};
+use tracing::warn;
+
+/// The most connections at once; who comes later waits in the kernel's queue. The repo-server holds one for each request.
+const MAX_CONNECTIONS: usize = 256;
+
+/// How long nobody is accepted after the machine has run out of something.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the log says the same thing.
+const SAY_AGAIN: Duration = Duration::from_mins(1);
+
+/// Connections that may be served: a stream that never yields an error. It survives a machine that has run out of descriptors
+/// or memory, and ends when the socket's file is gone and nobody waits any more.
+pub struct Connections {
+    listener: UnixListener,
+    allowed: BTreeSet<u32>,
+    closed: oneshot::Receiver<()>,
+    places: Arc<Semaphore>,
+    /// The place of the next one, or the wait for it.
+    place: Option<OwnedSemaphorePermit>,
+    wait: Option<Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>>,
+    pause: Option<Pin<Box<Sleep>>>,
+    refused: Seldom,
+    failed: Seldom,
+}
+
+impl Connections {
+    /// Accepts users of these uids until `closed`.
+    pub(super) fn new(listener: UnixListener, allowed: BTreeSet<u32>, closed: oneshot::Receiver<()>) -> Self {
+        Self {
+            listener,
+            allowed,
+            closed,
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            place: None,
+            wait: None,
+            pause: None,
+            refused: Seldom::default(),
+            failed: Seldom::default(),
+        }
+    }
+
+    fn poll_place(&mut self, context: &mut Context<'_>) -> Poll<Option<OwnedSemaphorePermit>> {
+        if let Some(place) = self.place.take() {
+            return Poll::Ready(Some(place));
+        }
+        let places = &self.places;
+        let wait = self.wait.get_or_insert_with(|| {
+            let places = Arc::clone(places);
+            Box::pin(async move { places.acquire_owned().await.ok() })
+        });
+        let place = ready!(wait.as_mut().poll(context));
+        self.wait = None;
+        Poll::Ready(place)
+    }
+
+    fn may_connect(&mut self, stream: &UnixStream) -> bool {
+        let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+        let may = uid.is_some_and(|uid| self.allowed.contains(&uid));
+        if !may && self.refused.now() {
+            warn!(
+                uid,
+                "a connection was refused, since it comes from another user; if that is the repo-server, run this container as \
+                 its user, or list its uid in `ARGOCD_SOPS_ALLOWED_UIDS`"
+            );
+        }
+        may
+    }
+}
+
+impl Stream for Connections {
+    type Item = io::Result<Connection>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(pause) = &mut this.pause {
+                ready!(pause.as_mut().poll(context));
+                this.pause = None;
+            }
+            let Some(place) = ready!(this.poll_place(context)) else { return Poll::Ready(None) };
+            match this.listener.poll_accept(context) {
+                Poll::Ready(Ok((stream, _))) if this.may_connect(&stream) => {
+                    return Poll::Ready(Some(Ok(Connection { stream, _place: place })));
+                }
+                Poll::Ready(Ok(_)) => {}
+                // He who connected has gone again.
+                Poll::Ready(Err(cause)) if cause.kind() == io::ErrorKind::ConnectionAborted => {}
+                Poll::Ready(Err(cause)) => {
+                    if this.failed.now() {
+                        warn!(%cause, "cannot accept connections at the moment");
+                    }
+                    this.pause = Some(Box::pin(sleep(PAUSE)));
+                }
+                Poll::Pending => {
+                    this.place = Some(place);
+                    return Pin::new(&mut this.closed).poll(context).map(|_| None);
+                }
+            }
+        }
+    }
+}
+
+/// A connection of somebody who may, and its place among the others.
+#[derive(Debug)]
+pub struct Connection {
+    stream: UnixStream,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connected for Connection {
+    type ConnectInfo = UdsConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// Something that is said once in a while.
+#[derive(Debug, Default)]
+struct Seldom(Option<Instant>);
+
+impl Seldom {
+    fn now(&mut self) -> bool {
+        let now = self.0.is_none_or(|last| last.elapsed() >= SAY_AGAIN);
+        if now {
+            self.0 = Some(Instant::now());
+        }
+        now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use rustix::process::geteuid;
+    use tokio::io::AsyncReadExt as _;
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+
+    struct Door {
+        _folder: tempfile::TempDir,
+        path: PathBuf,
+        open: oneshot::Sender<()>,
+        connections: Connections,
+    }
+
+    fn door() -> Door {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let (open, closed) = oneshot::channel();
+        let own = BTreeSet::from([geteuid().as_raw()]);
+        let connections = Connections::new(UnixListener::bind(&path).unwrap(), own, closed);
+        Door { _folder: folder, path, open, connections }
+    }
+
+    #[tokio::test]
+    async fn another_user_is_refused() {
+        let mut door = door();
+        door.connections.allowed = BTreeSet::from([geteuid().as_raw() + 1]);
+        let mut refused = UnixStream::connect(&door.path).await.unwrap();
+        drop(door.open);
+        assert!(door.connections.next().await.is_none());
+        assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_had_found_the_socket_is_still_let_in() {
+        let mut door = door();
+        let _clients = [UnixStream::connect(&door.path).await.unwrap(), UnixStream::connect(&door.path).await.unwrap()];
+        drop(door.open);
+        assert!(door.connections.next().await.unwrap().is_ok());
+        assert!(door.connections.next().await.unwrap().is_ok());
+        assert!(door.connections.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_all_places_are_taken_waits_for_one() {
+        let mut door = door();
+        door.connections.places = Arc::new(Semaphore::new(2));
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(UnixStream::connect(&door.path).await.unwrap());
+        }
+        let first = door.connections.next().await.unwrap().unwrap();
+        let _second = door.connections.next().await.unwrap().unwrap();
+        let third = tokio::spawn(async move { door.connections.next().await.unwrap() });
+        tokio::task::yield_now().await;
+        assert!(!third.is_finished());
+        drop(first);
+        assert!(third.await.unwrap().is_ok());
+    }
+
+    #[test]
+    fn something_is_said_once_in_a_while() {
+        let mut seldom = Seldom::default();
+        assert!(seldom.now() && !seldom.now());
+    }
+}
