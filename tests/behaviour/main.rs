@@ -12,6 +12,7 @@ mod manifests;
 mod messages;
 mod parameters;
 mod policies;
+mod process;
 mod readme;
 mod scenarios;
 mod serve;
