@@ -89,6 +89,9 @@ impl Stream for Connections {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if this.closed.is_terminated() {
+            return Poll::Ready(None);
+        }
         loop {
             if let Some(pause) = &mut this.pause {
                 ready!(pause.as_mut().poll(context));
@@ -222,6 +225,7 @@ mod tests {
         assert!(door.connections.next().await.unwrap().is_ok());
         assert!(door.connections.next().await.unwrap().is_ok());
         assert!(door.connections.next().await.is_none());
+        assert!(door.connections.next().await.is_none(), "it stays ended");
     }
 
     #[tokio::test]
