@@ -55,6 +55,7 @@ var (
 	checkout = flag.String("checkout", "", "a check-out of its `encrypted` branch, for -binary")
 	binary   = flag.String("binary", "", "argocd-sops; without it the terminal is not compared")
 	native   = flag.Bool("native-only", false, "render only natively, to try the cases themselves")
+	rounds   = flag.Int("rounds", 1, "how often each case is tried")
 	timeout  = flag.Duration("timeout", 60*time.Second, "deadline of a call")
 )
 
@@ -75,6 +76,11 @@ func main() {
 			fatal(fmt.Errorf("%s: %w", file, err))
 		}
 		outcome, n, err := c.run(client)
+		for range *rounds - 1 {
+			if err == nil {
+				_, _, err = c.run(client)
+			}
+		}
 		objects += n
 		if err != nil {
 			failed++
@@ -192,6 +198,7 @@ func (c *Case) generate(client apiclient.RepoServerServiceClient, source *v1alph
 		KubeVersion:                     c.KubeVersion,
 		ApiVersions:                     c.APIVersions,
 		NoCache:                         true,
+		NoRevisionCache:                 true,
 		AnnotationManifestGeneratePaths: c.ManifestGeneratePaths,
 		ProjectName:                     "default",
 		// Nothing of the tree may come from the network.
