@@ -114,6 +114,11 @@ func Dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {
 	case d := <-done:
 		return d.connection, d.err
 	case <-ctx.Done():
+		go func() {
+			if d := <-done; d.err == nil {
+				d.connection.Close()
+			}
+		}()
 		return nil, fmt.Errorf("no HTTP/2 settings from %s: %w", socket, ctx.Err())
 	}
 }
