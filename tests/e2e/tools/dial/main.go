@@ -75,6 +75,9 @@ func main() {
 		fmt.Printf("manifests: %d in %d ms\n", len(answer.Manifests), time.Since(start).Milliseconds())
 	}
 	check(connection.Close())
+	if *record != "" {
+		check(os.Remove(socket))
+	}
 }
 
 // serve answers at the socket as plainly as can be, and copies what it reads.
