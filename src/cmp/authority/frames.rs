@@ -3,9 +3,9 @@
 use super::header_block::HeaderBlock;
 
 /// Length of `PRI * HTTP/2.0...`, which comes before the first frame (RFC 9113, 3.4). `h2` checks its words.
-const PREFACE: usize = 24;
+pub(super) const PREFACE: usize = 24;
 /// Length, type, flags, stream (RFC 9113, 4.1).
-const HEAD: usize = 9;
+pub(super) const HEAD: usize = 9;
 /// Stream dependency and weight, in a HEADERS frame that says so.
 const PRIORITY: usize = 5;
 

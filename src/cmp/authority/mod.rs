@@ -5,12 +5,11 @@
 //! for length, before `h2` sees them:
 //!
 //! ```text
-//! UnixStream ── read ──► frames ──► header blocks ──► :authority = XXXXXXXX ──► h2
+//! UnixStream ── read ──► Repair: `:authority` = XXXXXXXX ──► Joiner: few DATA frames ──► h2
 //! ```
 //!
-//! No length changes: frames, padding and CONTINUATION stay as they are, nothing is buffered, and DATA is stepped over. Nothing is decoded either. A
-//! literal field says how long its name and value are; that its name is `:authority` shows in its index in the static table or in the spelled-out
-//! name.
+//! No length changes in [`Repair`]: frames, padding and CONTINUATION stay as they are, and DATA is stepped over. Nothing is decoded either. A literal
+//! field says how long its name and value are; that its name is `:authority` shows in its index in the static table or in the spelled-out name.
 //!
 //! **The dynamic tables stay in step** (RFC 7541, 4). The client keeps the value that it sent, `h2` the one that we wrote, which is as long, or shorter
 //! where the client used Huffman's code (encoders use it where that shortens). So `h2` evicts later than the client, never earlier: every entry that the
@@ -18,42 +17,59 @@
 //!
 //! What is left alone reaches `h2` as it came, which judges it: a name given as an index in the *dynamic* table (encoders take the static one, where
 //! `:authority` is the first), and whatever is malformed.
+//!
+//! The bytes are at hand anyway, so [`Joiner`] also makes few frames of the many that an archive comes in (its page says why).
 
+mod data;
 mod frames;
 mod header_block;
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
+pub use data::Joiner;
 pub use frames::Repair;
+
+/// What is read at once. More saves little; `h2` itself asks for 8 KiB.
+const BUFFER: usize = 32 * 1024;
 
 /// An accepted connection whose requests carry an `:authority` that `h2` takes.
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
     repair: Repair,
+    joiner: Joiner,
+    buffer: Box<[u8]>,
+    /// What of the buffer has been read and not yet handed out.
+    ready: Range<usize>,
 }
 
 impl<S> Connection<S> {
     /// Wraps a connection of which nothing has been read yet.
     pub fn new(stream: S) -> Self {
-        Self { stream, repair: Repair::default() }
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        Self { stream, repair: Repair::default(), joiner: Joiner::default(), buffer, ready: 0..0 }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.repair.apply(&mut buffer.filled_mut()[before..]);
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.ready.is_empty() {
+            let mut buffer = ReadBuf::new(&mut this.buffer);
+            ready!(Pin::new(&mut this.stream).poll_read(context, &mut buffer))?;
+            let read = buffer.filled_mut();
+            this.repair.apply(read);
+            this.ready = 0..this.joiner.join(read);
+        }
+        let taken = into.remaining().min(this.ready.len());
+        into.put_slice(&this.buffer[this.ready.start..this.ready.start + taken]);
+        this.ready.start += taken;
         Poll::Ready(Ok(()))
     }
 }
