@@ -10,6 +10,8 @@ mod limits;
 mod path;
 mod receiving;
 mod remover;
+#[cfg(test)]
+mod samples;
 mod source;
 mod tree;
 mod trees;

@@ -1,6 +1,6 @@
 //! One upload: chunks in, a tree out.
 
-use std::io::{self, BufRead, BufReader, Read, Seek as _, Write as _};
+use std::io::{self, BufRead, Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -322,16 +322,12 @@ impl Input {
     }
 
     /// The whole archive: what was put aside, then what arrives.
-    fn archive<'a>(&'a mut self, flight: &'a Flight) -> Result<Box<dyn BufRead + 'a>, ArchiveError> {
-        let spool = std::mem::replace(&mut self.spool, Ok(None))?;
-        let arriving = Arriving { input: self, flight, present: Bytes::new() };
-        match spool {
-            None => Ok(Box::new(arriving)),
-            Some(mut spool) => {
-                spool.rewind().map_err(|cause| ArchiveError::io("read it", cause))?;
-                Ok(Box::new(BufReader::with_capacity(GATHERED, spool).chain(arriving)))
-            }
+    fn archive<'a>(&'a mut self, flight: &'a Flight) -> Result<Arriving<'a>, ArchiveError> {
+        let mut spool = std::mem::replace(&mut self.spool, Ok(None))?;
+        if let Some(spool) = &mut spool {
+            spool.rewind().map_err(|cause| ArchiveError::io("read it", cause))?;
         }
+        Ok(Arriving { spool, input: self, flight, present: Bytes::new() })
     }
 }
 
@@ -350,9 +346,29 @@ impl Shared {
 
 /// What arrives, to be read.
 struct Arriving<'a> {
+    spool: Option<std::fs::File>,
     input: &'a mut Input,
     flight: &'a Flight,
     present: Bytes,
+}
+
+impl Arriving<'_> {
+    /// The next piece; empty at the end.
+    fn next(&mut self) -> io::Result<Bytes> {
+        if let Some(spool) = &mut self.spool {
+            let mut buffer = BytesMut::zeroed(GATHERED);
+            let length = spool.read(&mut buffer)?;
+            if length > 0 {
+                buffer.truncate(length);
+                return Ok(buffer.freeze());
+            }
+            self.spool = None;
+        }
+        match self.input.next() {
+            None if self.input.state == Arrival::Aborted => Err(io::ErrorKind::ConnectionAborted.into()),
+            piece => Ok(piece.unwrap_or_default()),
+        }
+    }
 }
 
 impl BufRead for Arriving<'_> {
@@ -360,11 +376,7 @@ impl BufRead for Arriving<'_> {
         if self.present.is_empty() {
             self.input.shared.give_back(std::mem::take(&mut self.present));
             self.flight.progress.fetch_add(1, Ordering::Relaxed);
-            match self.input.next() {
-                Some(bytes) => self.present = bytes,
-                None if self.input.state == Arrival::Aborted => return Err(io::ErrorKind::ConnectionAborted.into()),
-                None => {}
-            }
+            self.present = self.next()?;
         }
         Ok(&self.present)
     }

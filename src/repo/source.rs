@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt as _};
 
+use super::tree::BadLink;
 use super::{Fingerprint, Glob, RepoPath, Tree};
 
 /// The most entries that a glob, a listing or a check of a tree looks at.
@@ -358,11 +360,17 @@ impl Source {
     ///
     /// [`Error::Outside`] for the first one that does.
     pub fn check_links(&self) -> Result<(), Error> {
+        if let Some(tree) = &self.tree {
+            return tree.index().check_links(self.app.as_str().as_bytes()).map_err(|bad| match bad {
+                BadLink::Outside(path) => Error::Outside { path: String::from_utf8_lossy(&path).into_owned() },
+                BadLink::TooMany(path) => Error::TooMany { path: shown(&path) },
+            });
+        }
         self.check_folder(Path::new(self.app.as_os_path()), 0, &mut 0)
     }
 
     fn check_folder(&self, folder: &Path, depth: usize, entries: &mut usize) -> Result<(), Error> {
-        let shown = |path: &Path| RepoPath::root().join(&path.to_string_lossy()).unwrap_or_default();
+        let shown = |path: &Path| shown(path.as_os_str().as_bytes());
         let unopened = |path: &Path, cause: io::Error| self.unopened(&shown(path), cause);
         if depth > MAX_DEPTH {
             return Err(Error::TooMany { path: shown(folder) });
@@ -486,9 +494,14 @@ impl SourceFile {
     }
 }
 
+/// A path for a message.
+fn shown(path: &[u8]) -> RepoPath {
+    RepoPath::root().join(&String::from_utf8_lossy(path)).unwrap_or_default()
+}
+
 /// Whether opening failed because the path would have led out of the root: the kernel says `EXDEV`, cap-std's own walk
 /// reports a permission error of its own making.
-fn is_escape(cause: &io::Error) -> bool {
+pub(super) fn is_escape(cause: &io::Error) -> bool {
     cause.raw_os_error() == Some(rustix::io::Errno::XDEV.raw_os_error())
         || (cause.kind() == io::ErrorKind::PermissionDenied && cause.raw_os_error().is_none())
 }
@@ -547,7 +560,6 @@ mod tests {
     #[test]
     fn a_link_that_helm_would_follow_out_is_found_wherever_it_hides() {
         use std::ffi::OsStr;
-        use std::os::unix::ffi::OsStrExt as _;
 
         let hides: [fn(&Path); 4] = [
             |root| {

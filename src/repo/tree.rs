@@ -8,8 +8,11 @@ use super::RepoPath;
 use super::archive::Sums;
 use super::remover::Remover;
 
-/// The most entries that a fingerprint covers.
+/// The most entries that a fingerprint or a check of links covers.
 const MAX_ENTRIES: usize = 200_000;
+
+/// The deepest folder that a check of links enters.
+const MAX_DEPTH: usize = 100;
 
 /// The most links on the way to one file, as in Linux.
 const MAX_LINKS: usize = 40;
@@ -45,6 +48,15 @@ pub(super) enum Item {
 /// Digest of all that a render can read of a tree: two trees with the same one render alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 32]);
+
+/// Which link must not be followed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BadLink {
+    /// It leaves the tree.
+    Outside(Vec<u8>),
+    /// It leads in a circle, or to more than is looked at.
+    TooMany(Vec<u8>),
+}
 
 /// Why a path leads to nothing.
 #[derive(Debug, PartialEq, Eq)]
@@ -106,6 +118,11 @@ impl Index {
         self.items.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn into_items(self) -> BTreeMap<Vec<u8>, Item> {
+        self.items
+    }
+
     /// Everything below a folder, at any depth, in the order of paths.
     pub(super) fn below(&self, folder: &[u8]) -> impl Iterator<Item = (&[u8], &Item)> {
         let mut prefix = folder.to_vec();
@@ -157,6 +174,31 @@ impl Index {
             }
         }
         Ok((at, item))
+    }
+
+    /// Checks that no link below a folder leads out, nor one below the folders that such links lead to. The folder must be one.
+    pub(super) fn check_links(&self, folder: &[u8]) -> Result<(), BadLink> {
+        let (real, _) = self.resolve(folder).map_err(|_| BadLink::Outside(folder.to_vec()))?;
+        self.check_below(&real, 0, &mut 0)
+    }
+
+    fn check_below(&self, folder: &[u8], depth: usize, entries: &mut usize) -> Result<(), BadLink> {
+        let levels = |path: &[u8]| path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count();
+        for (path, item) in self.below(folder) {
+            *entries += 1;
+            let depth = depth + levels(path) - levels(folder);
+            if *entries > MAX_ENTRIES || depth > MAX_DEPTH {
+                return Err(BadLink::TooMany(path.to_vec()));
+            }
+            let Item::Link { .. } = item else { continue };
+            match self.resolve(path) {
+                Ok((real, Item::Folder)) => self.check_below(&real, depth, entries)?,
+                Err(Stray::Outside) => return Err(BadLink::Outside(path.to_vec())),
+                // helm will say so.
+                Ok(_) | Err(Stray::Nowhere) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Digest of everything below a folder, of `files`, and of where links among them lead. `None` where one leads out, or

@@ -428,7 +428,6 @@ impl Lead {
 
     /// Shares what was unpacked, once its checksum has been verified.
     pub(super) fn publish(mut self, unpacked: Unpacked) -> Arc<Tree> {
-        let Announced { checksum, .. } = self.flight.announced;
         let repository = self.flight.announced.repository().map(str::to_owned);
         let store = self.store.clone();
         let mut state = store.lock();
@@ -436,7 +435,7 @@ impl Lead {
         state.stats.written_bytes += unpacked.sums.written;
         state.stats.linked_bytes += unpacked.sums.linked;
         state.stats.git_bytes += unpacked.sums.git;
-        if let Some(kept) = state.kept.iter().find(|kept| kept.checksums.contains(&checksum)) {
+        if let Some(kept) = state.find(&self.flight.announced, &store.limits) {
             // Somebody who lost patience was faster.
             let tree = kept.tree.clone();
             drop(state);
@@ -525,7 +524,7 @@ mod tests {
     use bytes::Bytes;
     use sha2::{Digest as _, Sha256};
 
-    use super::super::archive::tests::{Row, archive, file, folder, link};
+    use super::super::samples::{Row, archive, file, folder, link};
     use super::*;
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
