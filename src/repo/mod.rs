@@ -13,6 +13,7 @@ mod remover;
 #[cfg(test)]
 mod samples;
 mod source;
+mod store;
 mod tree;
 mod trees;
 

@@ -10,8 +10,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::archive::{ArchiveError, Excess, Known, unpack_beside};
+use super::store::{Flight, Lead, Role, Store};
 use super::tree::Tree;
-use super::trees::{Announced, Flight, Lead, Role, Store};
+use super::trees::Announced;
 
 /// Chunks are gathered into buffers of this size before they are handed to another thread.
 const GATHERED: usize = 256 * 1024;

@@ -1,24 +1,17 @@
 //! The trees of a server: each archive is unpacked once, and shared by all who sent the same.
 
-use std::collections::VecDeque;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
-use super::archive::{ArchiveError, Unpacked};
 use super::limits::Limits;
 use super::receiving::Receiving;
-use super::remover::Remover;
-use super::tree::Tree;
-
-/// How many checksums and commits of one tree are remembered: with `.git` in the archive, every second brings another.
-const MAX_NAMES: usize = 256;
+use super::store::Store;
 
 /// How a run's own folder begins.
 const RUN: &str = "run-";
@@ -95,69 +88,6 @@ pub struct Stats {
     pub git_bytes: u64,
 }
 
-#[derive(Debug)]
-pub(super) struct Store {
-    /// This run's own folder.
-    folder: PathBuf,
-    /// Held as long as the run lasts: nobody else removes its folder.
-    _lock: OwnedFd,
-    pub(super) limits: Limits,
-    pub(super) remover: Remover,
-    state: Arc<Mutex<State>>,
-    /// A flight is over.
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// In the order in which they were made.
-    kept: Vec<Kept>,
-    flights: Vec<Arc<Flight>>,
-    next: u64,
-    closed: bool,
-    stats: Stats,
-}
-
-#[derive(Debug)]
-struct Kept {
-    tree: Arc<Tree>,
-    checksums: VecDeque<[u8; 32]>,
-    commits: VecDeque<Commit>,
-    made: Instant,
-    /// When it was last seen in use.
-    used: Instant,
-}
-
-/// An archive that is being unpacked.
-#[derive(Debug)]
-pub(super) struct Flight {
-    folder: PathBuf,
-    announced: Announced,
-    /// Grows as long as it goes on.
-    pub(super) progress: AtomicU64,
-}
-
-/// What an upload is to do.
-#[derive(Debug)]
-pub(super) enum Role {
-    /// The tree is there.
-    Known(Arc<Tree>),
-    /// Somebody else is unpacking it.
-    Follow(Arc<Flight>),
-    /// It is to be unpacked.
-    Lead(Lead),
-}
-
-/// The right to unpack an archive. Given up unused, its folder goes and others may try.
-#[derive(Debug)]
-pub(super) struct Lead {
-    store: Arc<Store>,
-    flight: Arc<Flight>,
-    /// A tree of the same repository.
-    pub(super) known: Option<Arc<Tree>>,
-    published: bool,
-}
-
 impl Trees {
     /// Prepares a folder for trees; it is made where it does not exist, for this user only. Each run has its own folder in
     /// it, locked as long as it lasts: what ended runs have left is removed, and several servers may share it.
@@ -190,13 +120,7 @@ impl Trees {
     /// What they have cost and saved.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let state = self.store.lock();
-        Stats {
-            trees: state.kept.len() as u64,
-            bytes: state.bytes(),
-            oldest: state.kept.first().map(|kept| kept.made.elapsed()),
-            ..state.stats
-        }
+        self.store.stats()
     }
 }
 
@@ -204,285 +128,19 @@ impl Drop for Trees {
     /// Removes all trees but those that are in use; these go with their last user.
     fn drop(&mut self) {
         self.store.close();
-        let _ = fs::remove_dir(&self.store.folder);
+        let _ = fs::remove_dir(self.store.folder());
     }
 }
 
 impl Announced {
     /// The commit, if it names a tree.
-    fn names(&self) -> Option<&Commit> {
+    pub(super) fn names(&self) -> Option<&Commit> {
         let full = |id: &str| id.len() == 40 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
         self.commit.as_ref().filter(|commit| full(&commit.revision))
     }
 
-    fn repository(&self) -> Option<&str> {
+    pub(super) fn repository(&self) -> Option<&str> {
         self.commit.as_ref().map(|commit| commit.repository.as_str())
-    }
-}
-
-impl Store {
-    fn start(folder: PathBuf, lock: OwnedFd, limits: Limits) -> io::Result<Arc<Self>> {
-        let every = (limits.keep / 10).clamp(Duration::from_secs(1), Duration::from_secs(60));
-        let state = Arc::new(Mutex::new(State::default()));
-        let (weak, theirs) = (Arc::downgrade(&state), limits.clone());
-        let idle = move || {
-            if let Some(state) = weak.upgrade() {
-                let old = guard(&state).sweep(&theirs, Instant::now());
-                drop(old);
-            }
-        };
-        let remover = Remover::start(every, idle)?;
-        Ok(Arc::new(Self { folder, _lock: lock, limits, remover, state, changed: Condvar::new() }))
-    }
-
-    /// What an upload is to do now. `given_up` is a flight that it followed for too long.
-    pub(super) fn join(
-        self: &Arc<Self>,
-        announced: &Announced,
-        given_up: Option<&Arc<Flight>>,
-    ) -> Result<Role, ArchiveError> {
-        let mut state = self.lock();
-        if let Some(flight) = given_up {
-            state.flights.retain(|other| !Arc::ptr_eq(other, flight));
-        }
-        if let Some(kept) = state.find(announced, &self.limits) {
-            return Ok(Role::Known(kept.tree.clone()));
-        }
-        if let Some(flight) = state.flights.iter().find(|flight| flight.leads_to(announced, &self.limits)) {
-            return Ok(Role::Follow(flight.clone()));
-        }
-        let folder = self.folder.join(state.next.to_string());
-        state.next += 1;
-        fs::DirBuilder::new()
-            .mode(0o755)
-            .create(&folder)
-            .map_err(|cause| ArchiveError::io("make its folder", cause))?;
-        let flight = Arc::new(Flight { folder, announced: announced.clone(), progress: AtomicU64::new(0) });
-        state.flights.push(flight.clone());
-        let known = state.newest(announced.repository()).map(|kept| kept.tree.clone());
-        Ok(Role::Lead(Lead { store: self.clone(), flight, known, published: false }))
-    }
-
-    /// Counts how an upload that has just begun was known.
-    pub(super) fn begun(&self, announced: &Announced, role: &Role) {
-        let mut state = self.lock();
-        let by_checksum = state.kept.iter().any(|kept| kept.checksums.contains(&announced.checksum));
-        let stats = &mut state.stats;
-        match role {
-            Role::Known(_) if by_checksum => stats.known_by_checksum += 1,
-            Role::Known(_) => stats.known_by_commit += 1,
-            Role::Follow(_) => stats.followed += 1,
-            Role::Lead(_) => {}
-        }
-    }
-
-    /// Counts an upload that arrived whole.
-    pub(super) fn ended(&self, spooled: u64, failed: bool) {
-        let stats = &mut self.lock().stats;
-        stats.spooled_bytes += spooled;
-        stats.failed += u64::from(failed);
-    }
-
-    /// Counts what has arrived, of an upload that was given up as well.
-    pub(super) fn received(&self, bytes: u64) {
-        self.lock().stats.received_bytes += bytes;
-    }
-
-    /// Remembers that a verified archive was a tree's.
-    pub(super) fn confirm(&self, tree: &Arc<Tree>, announced: &Announced) {
-        let mut state = self.lock();
-        if let Some(kept) = state.kept.iter_mut().find(|kept| Arc::ptr_eq(&kept.tree, tree)) {
-            kept.remember(announced);
-        }
-    }
-
-    /// Whether a flight goes on.
-    pub(super) fn flies(&self, flight: &Arc<Flight>) -> bool {
-        self.lock().flies(flight)
-    }
-
-    /// Waits until a flight is over, or makes no progress for too long.
-    pub(super) fn wait(&self, flight: &Arc<Flight>) {
-        let mut state = self.lock();
-        while state.flies(flight) {
-            let seen = flight.progress.load(Ordering::Relaxed);
-            let (after, waited) =
-                self.changed.wait_timeout(state, self.limits.patience).unwrap_or_else(PoisonError::into_inner);
-            if waited.timed_out() && flight.progress.load(Ordering::Relaxed) == seen {
-                return;
-            }
-            state = after;
-        }
-    }
-
-    /// Removes all trees that nobody uses; whether there was one.
-    pub(super) fn make_room(&self) -> bool {
-        let unused = self.lock().take(|kept| Arc::strong_count(&kept.tree) == 1);
-        let some = !unused.is_empty();
-        self.lock().stats.evicted += unused.len() as u64;
-        drop(unused);
-        self.remover.finish();
-        some
-    }
-
-    /// A file without a name, for what arrives while somebody else unpacks the same.
-    pub(super) fn spool(&self) -> Result<fs::File, ArchiveError> {
-        tempfile::tempfile_in(&self.folder).map_err(|cause| ArchiveError::io("put it aside", cause))
-    }
-
-    fn close(&self) {
-        let kept = {
-            let mut state = self.lock();
-            state.closed = true;
-            std::mem::take(&mut state.kept)
-        };
-        drop(kept);
-        self.remover.finish();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        guard(&self.state)
-    }
-}
-
-impl State {
-    fn find(&mut self, announced: &Announced, limits: &Limits) -> Option<&mut Kept> {
-        let commit = announced.names().filter(|_| limits.by_commit);
-        let place = |same: &dyn Fn(&Kept) -> bool| self.kept.iter().position(same);
-        let place = place(&|kept| kept.checksums.contains(&announced.checksum))
-            .or_else(|| place(&|kept| commit.is_some_and(|commit| kept.commits.contains(commit))))?;
-        let kept = self.kept.get_mut(place)?;
-        kept.used = Instant::now();
-        Some(kept)
-    }
-
-    fn newest(&self, repository: Option<&str>) -> Option<&Kept> {
-        repository.and_then(|_| self.kept.iter().rfind(|kept| kept.tree.repository() == repository))
-    }
-
-    fn flies(&self, flight: &Arc<Flight>) -> bool {
-        self.flights.iter().any(|other| Arc::ptr_eq(other, flight))
-    }
-
-    fn bytes(&self) -> u64 {
-        self.kept.iter().map(|kept| kept.tree.bytes()).sum()
-    }
-
-    fn take(&mut self, goes: impl Fn(&Kept) -> bool) -> Vec<Kept> {
-        let (gone, kept) = std::mem::take(&mut self.kept).into_iter().partition(goes);
-        self.kept = kept;
-        gone
-    }
-
-    /// Takes out the trees whose time is over, and more where there are too many: the least recently used ones first, but
-    /// the newest of a repository last, since the next commit is written as a difference from it.
-    fn sweep(&mut self, limits: &Limits, now: Instant) -> Vec<Kept> {
-        for kept in self.kept.iter_mut().filter(|kept| kept.in_use()) {
-            kept.used = now;
-        }
-        let mut gone = self.take(|kept| !kept.in_use() && now.saturating_duration_since(kept.used) >= limits.keep);
-        while self.kept.len() > limits.kept_trees || self.bytes() > limits.kept_bytes {
-            let newest = |kept: &Kept| {
-                self.newest(kept.tree.repository()).is_some_and(|newest| Arc::ptr_eq(&newest.tree, &kept.tree))
-            };
-            let unused = self.kept.iter().enumerate().filter(|(_, kept)| !kept.in_use());
-            let Some((place, _)) = unused.min_by_key(|(_, kept)| (newest(kept), kept.used)) else { break };
-            gone.push(self.kept.remove(place));
-            self.stats.evicted += 1;
-        }
-        gone
-    }
-}
-
-impl Kept {
-    /// Nobody can begin to use it while the state is locked.
-    fn in_use(&self) -> bool {
-        Arc::strong_count(&self.tree) > 1
-    }
-
-    fn remember(&mut self, announced: &Announced) {
-        self.used = Instant::now();
-        remember(&mut self.checksums, &announced.checksum);
-        if let Some(commit) = announced.names() {
-            remember(&mut self.commits, commit);
-        }
-    }
-}
-
-impl Flight {
-    /// Where it unpacks to.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    fn leads_to(&self, announced: &Announced, limits: &Limits) -> bool {
-        let same_commit = || announced.names().is_some_and(|commit| self.announced.names() == Some(commit));
-        self.announced.checksum == announced.checksum || limits.by_commit && same_commit()
-    }
-}
-
-impl Lead {
-    pub(super) fn flight(&self) -> &Flight {
-        &self.flight
-    }
-
-    /// Shares what was unpacked, once its checksum has been verified.
-    pub(super) fn publish(mut self, unpacked: Unpacked) -> Arc<Tree> {
-        let repository = self.flight.announced.repository().map(str::to_owned);
-        let store = self.store.clone();
-        let mut state = store.lock();
-        state.stats.unpacked += 1;
-        state.stats.written_bytes += unpacked.sums.written;
-        state.stats.linked_bytes += unpacked.sums.linked;
-        state.stats.git_bytes += unpacked.sums.git;
-        if let Some(kept) = state.find(&self.flight.announced, &store.limits) {
-            // Somebody who lost patience was faster.
-            let tree = kept.tree.clone();
-            drop(state);
-            return tree;
-        }
-        let tree = Arc::new(Tree::new(
-            self.flight.folder.clone(),
-            unpacked.index,
-            unpacked.sums,
-            repository,
-            store.remover.clone(),
-        ));
-        self.published = true;
-        if !state.closed {
-            let now = Instant::now();
-            let (checksums, commits) = Default::default();
-            let mut kept = Kept { tree: tree.clone(), checksums, commits, made: now, used: now };
-            kept.remember(&self.flight.announced);
-            state.kept.push(kept);
-            let gone = state.sweep(&store.limits, now);
-            drop(state);
-            drop(gone);
-        }
-        tree
-    }
-}
-
-impl Drop for Lead {
-    fn drop(&mut self) {
-        self.store.lock().flights.retain(|flight| !Arc::ptr_eq(flight, &self.flight));
-        self.store.changed.notify_all();
-        if !self.published {
-            self.store.remover.remove(self.flight.folder.clone());
-        }
-    }
-}
-
-fn guard(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn remember<T: Clone + PartialEq>(names: &mut VecDeque<T>, name: &T) {
-    if !names.contains(name) {
-        names.push_back(name.clone());
-    }
-    if names.len() > MAX_NAMES {
-        names.pop_front();
     }
 }
 
@@ -506,7 +164,7 @@ fn remove_ended(folder: &Path, store: &Store) -> io::Result<()> {
         let ours = entry.file_name().to_string_lossy().starts_with(RUN) && entry.file_type()?.is_dir();
         if ours && flock(open_folder(&entry.path())?, FlockOperation::NonBlockingLockExclusive).is_ok() {
             // Under our own folder, so that no other run that begins meets it.
-            let inside = store.folder.join(entry.file_name());
+            let inside = store.folder().join(entry.file_name());
             fs::rename(entry.path(), &inside)?;
             store.remover.remove(inside);
         }
@@ -521,13 +179,17 @@ fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
     use bytes::Bytes;
     use sha2::{Digest as _, Sha256};
 
-    use super::super::samples::{Row, archive, file, folder, link};
+    use super::super::samples::{archive, file, folder};
+    use super::super::{ArchiveError, Tree};
     use super::*;
 
-    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    const ONE: &str = "0123456789abcdef0123456789abcdef01234567";
+    const TWO: &str = "89abcdef0123456789abcdef0123456789abcdef";
 
     struct Kit {
         trees: Trees,
@@ -540,44 +202,324 @@ mod tests {
         Kit { trees, folder }
     }
 
-    fn commit(revision: &str) -> Commit {
-        Commit { repository: "https://git.example.com/a".into(), revision: revision.into(), above: String::new() }
+    fn of(archive: &[u8]) -> Announced {
+        Announced { checksum: Sha256::digest(archive).into(), size: archive.len() as u64, commit: None }
     }
 
-    fn announced(archive: &[u8], commit: Option<Commit>) -> Announced {
-        Announced { checksum: Sha256::digest(archive).into(), size: archive.len() as u64, commit }
+    fn at(archive: &[u8], revision: &str) -> Announced {
+        let commit =
+            Commit { repository: "https://git.example.com/a".into(), revision: revision.into(), above: String::new() };
+        Announced { commit: Some(commit), ..of(archive) }
     }
 
-    fn rows() -> Vec<Row<'static>> {
-        vec![folder("."), folder("app"), file("app/values.yaml", "a: 1"), link("app/out", "../../x")]
+    fn sample(text: &str) -> Vec<u8> {
+        archive(&[folder("."), folder("app"), file("app/values.yaml", text), file("app/same", "same")])
+    }
+
+    /// More than waits for the other thread, so that an upload is seen half unpacked.
+    fn large() -> Vec<u8> {
+        let mut random = 1_u32;
+        let text: String = std::iter::repeat_with(|| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from((random >> 25) as u8)
+        })
+        .take(4_000_000)
+        .collect();
+        archive(&[file("first", "1"), file("large", &text)])
+    }
+
+    async fn push(receiving: &mut Receiving, archive: &[u8]) {
+        for chunk in archive.chunks(1_000) {
+            receiving.push(Bytes::copy_from_slice(chunk)).await;
+        }
     }
 
     impl Kit {
         async fn send(&self, archive: &[u8], announced: Announced) -> Result<Arc<Tree>, ArchiveError> {
             let mut receiving = self.trees.receive(announced);
-            for chunk in archive.chunks(7) {
-                receiving.push(Bytes::copy_from_slice(chunk)).await;
-            }
+            push(&mut receiving, archive).await;
             receiving.finish().await
         }
 
-        /// The names in the run's own folder, once all that is to be removed is gone.
-        fn left(&self) -> usize {
-            self.trees.store.remover.finish();
-            fs::read_dir(&self.trees.store.folder).unwrap().count()
+        /// How many trees there are on disk, and how many archives were unpacked.
+        fn seen(&self) -> (usize, u64) {
+            (self.trees.store.settled(), self.trees.stats().unpacked)
+        }
+    }
+
+    fn text(tree: &Tree) -> String {
+        fs::read_to_string(tree.folder().join("app/values.yaml")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_archive_is_unpacked_once_and_known_by_its_checksum_afterwards() {
+        let kit = kit(Limits::default());
+        let archive = sample("a: 1");
+        let first = kit.send(&archive, of(&archive)).await.unwrap();
+        let mut second = kit.trees.receive(of(&archive));
+        assert!(Arc::ptr_eq(&first, &second.known().unwrap()));
+        push(&mut second, &archive).await;
+        assert!(Arc::ptr_eq(&first, &second.finish().await.unwrap()));
+        assert_eq!(text(&first), "a: 1");
+        let stats = kit.trees.stats();
+        assert_eq!((stats.unpacked, stats.known_by_checksum, stats.trees, stats.bytes), (1, 1, 1, 8));
+        assert_eq!(stats.received_bytes, 2 * archive.len() as u64);
+    }
+
+    #[tokio::test]
+    async fn what_was_announced_must_arrive_even_if_it_is_known() {
+        let kit = kit(Limits::default());
+        let (archive, other) = (sample("a: 1"), sample("a: 2"));
+        assert!(matches!(kit.send(&other, of(&archive)).await, Err(ArchiveError::Checksum)));
+        assert_eq!(kit.seen(), (0, 0));
+        kit.send(&archive, at(&archive, ONE)).await.unwrap();
+        assert!(matches!(kit.send(&other, of(&archive)).await, Err(ArchiveError::Checksum)));
+        assert!(matches!(kit.send(&archive, at(&other, ONE)).await, Err(ArchiveError::Checksum)));
+        assert_eq!(kit.trees.stats().failed, 3);
+        // The wrong one was not remembered for the tree.
+        assert_eq!(text(&kit.send(&other, of(&other)).await.unwrap()), "a: 2");
+    }
+
+    #[tokio::test]
+    async fn a_full_commit_id_names_a_tree() {
+        let kit = kit(Limits::default());
+        let (archive, same) = (sample("a: 1"), [sample("a: 1"), Vec::new()].concat());
+        let other = sample("git has touched a file");
+        let tree = kit.send(&archive, at(&archive, ONE)).await.unwrap();
+        assert!(Arc::ptr_eq(&tree, &kit.send(&other, at(&other, ONE)).await.unwrap()));
+        assert_eq!(kit.trees.stats().known_by_commit, 1);
+        // By now its checksum is known as well.
+        assert!(Arc::ptr_eq(&tree, &kit.send(&other, at(&other, TWO)).await.unwrap()));
+        assert!(Arc::ptr_eq(&tree, &kit.send(&same, at(&same, TWO)).await.unwrap()));
+        assert_eq!(kit.seen(), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn nothing_but_a_full_commit_id_names_a_tree_nor_does_that_if_the_operator_says_so() {
+        for (revision, by_commit) in [("streamed", true), ("v1.0.0", true), ("0123456", true), (ONE, false)] {
+            let kit = kit(Limits { by_commit, ..Limits::default() });
+            let (archive, other) = (sample("a: 1"), sample("a: 2"));
+            let first = kit.send(&archive, at(&archive, revision)).await.unwrap();
+            let second = kit.send(&other, at(&other, revision)).await.unwrap();
+            assert_eq!((text(&first), text(&second)), ("a: 1".into(), "a: 2".into()));
+        }
+        let kit = kit(Limits::default());
+        let (archive, other) = (sample("a: 1"), sample("a: 2"));
+        kit.send(&archive, at(&archive, ONE)).await.unwrap();
+        let mut trimmed = at(&other, ONE);
+        trimmed.commit.as_mut().unwrap().above = "app".into();
+        assert_eq!(text(&kit.send(&other, trimmed).await.unwrap()), "a: 2");
+    }
+
+    #[tokio::test]
+    async fn a_new_commit_costs_its_difference() {
+        let kit = kit(Limits::default());
+        let (archive, other) = (sample("a: 1"), sample("a: 2"));
+        let _first = kit.send(&archive, at(&archive, ONE)).await.unwrap();
+        let second = kit.send(&other, at(&other, TWO)).await.unwrap();
+        assert_eq!(text(&second), "a: 2");
+        let stats = kit.trees.stats();
+        assert_eq!((stats.written_bytes, stats.linked_bytes), (12, 4));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn those_who_send_the_same_at_the_same_time_share_one_tree() {
+        let kit = kit(Limits { patience: Duration::from_secs(600), ..Limits::default() });
+        let archive = Arc::new(large());
+        let all: Vec<_> = (0..9).map(|_| kit.trees.receive(of(&archive))).collect();
+        let folder = all[0].folder().unwrap().to_owned();
+        let tasks: Vec<_> = all
+            .into_iter()
+            .map(|mut receiving| {
+                let archive = archive.clone();
+                tokio::spawn(async move {
+                    push(&mut receiving, &archive).await;
+                    receiving.finish().await.unwrap()
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert_eq!(task.await.unwrap().folder(), folder);
+        }
+        assert_eq!(kit.seen(), (1, 1));
+        assert_eq!(kit.trees.stats().followed, 8);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_goes_away_harms_nobody_who_sends_the_same() {
+        let kit = kit(Limits { patience: Duration::from_secs(600), ..Limits::default() });
+        let archive = large();
+        let (first, second) = archive.split_at(archive.len() / 2);
+        let mut leader = kit.trees.receive(of(&archive));
+        push(&mut leader, first).await;
+        let mut follower = kit.trees.receive(of(&archive));
+        let mut late = kit.trees.receive(of(&archive));
+        push(&mut follower, first).await;
+        assert_eq!(leader.folder(), follower.folder());
+        drop(leader);
+        push(&mut follower, second).await;
+        push(&mut late, &archive).await;
+        let tree = follower.finish().await.unwrap();
+        assert!(Arc::ptr_eq(&tree, &late.finish().await.unwrap()));
+        assert_eq!(fs::metadata(tree.folder().join("large")).unwrap().len(), 4_000_000);
+        assert_eq!(kit.seen(), (1, 1));
+        assert!(kit.trees.stats().spooled_bytes > 0);
+    }
+
+    #[tokio::test]
+    async fn a_bad_archive_harms_nobody_who_sends_a_good_one_of_the_same_commit() {
+        let bad: [fn(&[u8]) -> (Vec<u8>, Announced); 3] = [
+            |good| (good[..good.len() - 1].to_vec(), at(good, ONE)),
+            |good| (good[..good.len() - 1].to_vec(), at(&good[..good.len() - 1], ONE)),
+            |_| (b"no archive".to_vec(), at(b"no archive", ONE)),
+        ];
+        for bad in bad {
+            let kit = kit(Limits { patience: Duration::from_secs(600), ..Limits::default() });
+            let good = sample("a: 1");
+            let (bytes, announced) = bad(&good);
+            let mut leader = kit.trees.receive(announced);
+            let mut follower = kit.trees.receive(at(&good, ONE));
+            push(&mut follower, &good).await;
+            push(&mut leader, &bytes).await;
+            assert!(leader.finish().await.is_err());
+            assert_eq!(text(&follower.finish().await.unwrap()), "a: 1");
+            assert_eq!(kit.seen(), (1, 1));
         }
     }
 
     #[tokio::test]
-    async fn an_archive_is_unpacked_once_and_known_by_checksum_afterwards() {
+    async fn a_follower_with_a_wrong_checksum_fails_alone() {
+        let kit = kit(Limits { patience: Duration::from_secs(600), ..Limits::default() });
+        let archive = large();
+        let mut leader = kit.trees.receive(of(&archive));
+        let mut follower = kit.trees.receive(of(&archive));
+        push(&mut follower, b"something else").await;
+        push(&mut leader, &archive).await;
+        leader.finish().await.unwrap();
+        assert!(matches!(follower.finish().await, Err(ArchiveError::Checksum)));
+        assert_eq!(kit.seen(), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_request_that_has_stopped_sending() {
+        let kit = kit(Limits { patience: Duration::ZERO, ..Limits::default() });
+        let archive = large();
+        let (first, second) = archive.split_at(archive.len() / 2);
+        let mut stalled = kit.trees.receive(of(&archive));
+        push(&mut stalled, first).await;
+        let mut follower = kit.trees.receive(of(&archive));
+        push(&mut follower, &archive).await;
+        let tree = follower.finish().await.unwrap();
+        push(&mut stalled, second).await;
+        assert!(Arc::ptr_eq(&tree, &stalled.finish().await.unwrap()));
+        assert_eq!(kit.seen().0, 1);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_given_up_leaves_nothing() {
         let kit = kit(Limits::default());
-        let archive = archive(&rows());
-        let first = kit.send(&archive, announced(&archive, None)).await.unwrap();
-        let second = kit.send(&archive, announced(&archive, None)).await.unwrap();
-        assert!(Arc::ptr_eq(&first, &second));
-        assert_eq!(fs::read_to_string(first.folder().join("app/values.yaml")).unwrap(), "a: 1");
-        let stats = kit.trees.stats();
-        assert_eq!((stats.unpacked, stats.known_by_checksum, stats.trees, stats.bytes), (1, 1, 1, 4));
-        assert_eq!(stats.received_bytes, 2 * archive.len() as u64);
+        let archive = large();
+        let mut receiving = kit.trees.receive(of(&archive));
+        push(&mut receiving, &archive[..archive.len() / 2]).await;
+        assert!(receiving.folder().unwrap().is_dir());
+        drop(receiving);
+        assert_eq!(kit.seen(), (0, 0));
+        assert_eq!(kit.trees.stats().received_bytes, archive.len() as u64 / 2);
+    }
+
+    #[tokio::test]
+    async fn an_archive_with_too_many_bytes_is_drained_and_refused() {
+        let archive = large();
+        let kit = kit(Limits { archive_bytes: 1_000_000, ..Limits::default() });
+        let error = kit.send(&archive, of(&archive)).await.unwrap_err();
+        assert_eq!(error.to_string(), "the archive holds more than 1000000 bytes, compressed");
+        assert_eq!(kit.seen(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn an_unused_tree_goes_after_a_while_and_a_used_one_stays() {
+        let kit = kit(Limits::default());
+        let (one, two) = (sample("a: 1"), sample("a: 2"));
+        let used = kit.send(&one, of(&one)).await.unwrap();
+        kit.send(&two, of(&two)).await.unwrap();
+        kit.trees.store.sweep_after(Duration::from_secs(599));
+        assert_eq!(kit.seen().0, 2);
+        kit.trees.store.sweep_after(Duration::from_secs(601));
+        assert_eq!(kit.seen().0, 1);
+        assert_eq!(text(&used), "a: 1");
+        drop(used);
+        kit.trees.store.sweep_after(Duration::from_secs(1_199));
+        assert_eq!(kit.seen().0, 1, "its time begins when its use ends");
+        kit.trees.store.sweep_after(Duration::from_secs(1_202));
+        assert_eq!(kit.seen().0, 0);
+    }
+
+    #[tokio::test]
+    async fn where_there_are_too_many_the_least_used_goes_and_the_newest_of_a_repository_stays() {
+        for limits in [Limits { kept_trees: 2, ..Limits::default() }, Limits { kept_bytes: 17, ..Limits::default() }] {
+            let kit = kit(limits);
+            let archives = ["a: 1", "a: 2", "a: 3", "a: 4"].map(sample);
+            let used = kit.send(&archives[0], of(&archives[0])).await.unwrap();
+            // The newest of its repository, and used longest ago of those that may go.
+            kit.send(&archives[1], at(&archives[1], ONE)).await.unwrap();
+            kit.send(&archives[2], of(&archives[2])).await.unwrap();
+            kit.send(&archives[3], of(&archives[3])).await.unwrap();
+            assert_eq!(text(&used), "a: 1");
+            let known: Vec<_> =
+                archives.iter().map(|archive| kit.trees.receive(of(archive)).known().is_some()).collect();
+            assert_eq!(known, [true, false, false, true], "the last one was in use when there were too many");
+            kit.trees.store.sweep_after(Duration::ZERO);
+            assert_eq!(kit.trees.stats().trees, 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn trees_go_with_their_store_and_those_in_use_with_their_last_user() {
+        let Kit { trees, folder } = kit(Limits::default());
+        let (one, two) = (sample("a: 1"), sample("a: 2"));
+        let kit = Kit { trees, folder };
+        let used = kit.send(&one, of(&one)).await.unwrap();
+        kit.send(&two, of(&two)).await.unwrap();
+        let (run, remover) = (kit.trees.store.folder().to_owned(), kit.trees.store.remover.clone());
+        drop(kit.trees);
+        assert_eq!(fs::read_dir(&run).unwrap().count(), 1);
+        assert_eq!(text(&used), "a: 1");
+        drop(used);
+        remover.finish();
+        assert_eq!(fs::read_dir(&run).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_an_ended_run_left_is_removed_and_what_others_have_is_not() {
+        let kit = kit(Limits::default());
+        let archive = sample("a: 1");
+        kit.send(&archive, of(&archive)).await.unwrap();
+        let folder = kit.folder.path().join("trees");
+        for name in ["run-ended/0/app", "something else"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        fs::write(folder.join("run-file"), "").unwrap();
+        fs::create_dir(kit.folder.path().join("outside")).unwrap();
+        symlink("../outside", folder.join("run-link")).unwrap();
+        symlink("../../../outside", folder.join("run-ended/0/app/link")).unwrap();
+        fs::write(kit.folder.path().join("outside/file"), "").unwrap();
+
+        let second = Trees::open(&folder, Limits::default()).unwrap();
+        second.store.settled();
+        assert!(!folder.join("run-ended").exists());
+        assert!(folder.join("something else").is_dir() && folder.join("run-file").is_file());
+        assert!(kit.folder.path().join("outside/file").is_file());
+        assert_eq!(text(&kit.send(&archive, of(&archive)).await.unwrap()), "a: 1");
+        assert_eq!(kit.trees.stats().known_by_checksum, 1);
+        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_is_a_link_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("theirs")).unwrap();
+        symlink("theirs", place.path().join("trees")).unwrap();
+        let error = Trees::open(&place.path().join("trees"), Limits::default()).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot keep trees in `{}`", place.path().join("trees").display()));
     }
 }
