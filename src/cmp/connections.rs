@@ -17,7 +17,7 @@ use tonic::transport::server::{Connected, UdsConnectInfo};
 use tracing::warn;
 
 /// The most connections at once; who comes later waits in the kernel's queue. The repo-server holds one for each request.
-const MAX_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: u32 = 256;
 
 /// How long nobody is accepted after the machine has run out of something.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,13 +47,18 @@ impl Connections {
             listener,
             allowed,
             closed,
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS as usize)),
             place: None,
             wait: None,
             pause: None,
             refused: Seldom::default(),
             failed: Seldom::default(),
         }
+    }
+
+    /// The places, by which one can wait until nobody is connected.
+    pub(super) fn places(&self) -> Places {
+        Places(Arc::clone(&self.places))
     }
 
     fn poll_place(&mut self, context: &mut Context<'_>) -> Poll<Option<OwnedSemaphorePermit>> {
@@ -112,11 +117,23 @@ impl Stream for Connections {
                     this.pause = Some(Box::pin(sleep(PAUSE)));
                 }
                 Poll::Pending => {
-                    this.place = Some(place);
-                    return Pin::new(&mut this.closed).poll(context).map(|_| None);
+                    let end = Pin::new(&mut this.closed).poll(context).map(|_| None);
+                    // Nobody waits for the place of a connection that never comes.
+                    this.place = end.is_pending().then_some(place);
+                    return end;
                 }
             }
         }
+    }
+}
+
+/// The places of all connections.
+pub(super) struct Places(Arc<Semaphore>);
+
+impl Places {
+    /// Waits until nobody is connected.
+    pub(super) async fn are_free(&self) {
+        let _ = self.0.acquire_many(MAX_CONNECTIONS).await;
     }
 }
 

@@ -6,7 +6,6 @@
 pub mod announcement;
 pub mod authority;
 mod call;
-mod clients;
 mod error;
 pub mod connections;
 pub mod hardening;
@@ -28,6 +27,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
+use tokio_stream::{StreamExt as _, pending};
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tracing::{info, warn};
@@ -35,7 +35,6 @@ use tracing::{info, warn};
 use crate::plugin::Plugin;
 use crate::repo::{FolderError, Limits, Trees};
 use crate::telemetry::Metrics;
-use clients::Clients;
 use service::Service;
 use wire::config_management_plugin_service_server::ConfigManagementPluginServiceServer;
 
@@ -108,7 +107,7 @@ impl Error {
 ///
 /// If it cannot begin.
 pub async fn serve(options: Options, plugin: Plugin, asked_to_end: impl Future<Output = ()>) -> Result<(), Error> {
-    let (plugin, metrics) = (Arc::new(plugin), Arc::new(Metrics::new()));
+    let (plugin, metrics) = (Arc::new(plugin), Arc::new(Metrics::default()));
     let trees = Arc::new(Trees::open(&options.trees, options.limits)?);
     let pages = {
         let (plugin, trees) = (Arc::clone(&plugin), Arc::clone(&trees));
@@ -133,7 +132,9 @@ pub async fn serve(options: Options, plugin: Plugin, asked_to_end: impl Future<O
         .max_decoding_message_size(options.max_message)
         .max_encoding_message_size(usize::MAX);
     let (health, health_service) = tonic_health::server::health_reporter();
-    let (clients, connections) = Clients::accept(connections);
+    let places = connections.places();
+    // The end of this stream would close the connections that there are.
+    let connections = connections.map(|accepted| accepted.map(authority::Connection::new)).chain(pending());
     let (ending, ended) = oneshot::channel::<()>();
     if let Some(port) = port {
         let gone = async { _ = ended.await };
@@ -147,7 +148,7 @@ pub async fn serve(options: Options, plugin: Plugin, asked_to_end: impl Future<O
         health.set_service_status("", ServingStatus::NotServing).await;
         drop(file);
         // A client may have connected to ask a second question: closing its connection would fail it.
-        if timeout(options.drain, clients.gone()).await.is_err() {
+        if timeout(options.drain, places.are_free()).await.is_err() {
             warn!("clients are still connected; what they have not asked yet is not answered any more");
         }
     };

@@ -377,9 +377,9 @@ mod tests {
 
     #[test]
     fn the_socket_is_where_the_repo_server_looks_for_it() {
-        assert_eq!(variables(&[]).socket(), PathBuf::from("/home/argocd/cmp-server/plugins/sops.sock"));
+        assert_eq!(variables(&[]).socket_path().unwrap(), PathBuf::from("/home/argocd/cmp-server/plugins/sops.sock"));
         let moved = [("ARGOCD_PLUGINSOCKFILEPATH", "/p"), ("ARGOCD_SOPS_PLUGIN_NAME", "sops-v1.2")];
-        assert_eq!(variables(&moved).socket(), PathBuf::from("/p/sops-v1.2.sock"));
+        assert_eq!(variables(&moved).socket_path().unwrap(), PathBuf::from("/p/sops-v1.2.sock"));
     }
 
     #[test]
