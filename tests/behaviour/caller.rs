@@ -197,7 +197,12 @@ impl Sending {
         self.answer().await
     }
 
-    pub(crate) async fn answer(self) -> Answer {
+    /// Whether the server has answered already.
+    pub(crate) async fn is_answered(&mut self) -> bool {
+        tokio::time::timeout(Duration::from_millis(200), &mut self.response).await.is_ok()
+    }
+
+    async fn answer(self) -> Answer {
         let response = tokio::time::timeout(Duration::from_mins(1), self.response).await.unwrap().unwrap();
         let (head, mut body) = response.into_parts();
         let mut bytes = Vec::new();

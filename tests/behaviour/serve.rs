@@ -1,10 +1,9 @@
 //! The plugin server, seen from the repo-server's side.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::caller::{
-    self, Answer, AppStreamRequest, Connection, ParametersAnnouncementResponse, RepositoryResponse, metadata, pack,
-    stream,
+    Answer, AppStreamRequest, Connection, ParametersAnnouncementResponse, RepositoryResponse, metadata, pack, stream,
 };
 use super::world::{Server, World};
 
@@ -62,6 +61,169 @@ async fn the_messages_of_errors_are_those_of_the_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_second_application_of_a_commit_unpacks_nothing() {
+    let (world, server) = served();
+    let one = generate(&server, &messages(&world, COMMIT, SECRETS)).await;
+    // As git does between two requests.
+    world.file("repo/.git/index", "touched");
+    let two = generate(&server, &messages(&world, COMMIT, SECRETS)).await;
+    assert_eq!(one.manifests(), two.manifests());
+    let (_, log) = server.end();
+    assert_eq!(log.matches("tree=\"unpacked\"").count(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_commit_is_another_tree() {
+    let (world, server) = served();
+    assert!(generate(&server, &messages(&world, COMMIT, SECRETS)).await.manifests().contains("hunter2"));
+    world.encrypted("secrets.yaml", "password: swordfish\n");
+    let next = COMMIT.replace('0', "f");
+    assert!(generate(&server, &messages(&world, &next, SECRETS)).await.manifests().contains("swordfish"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_that_somebody_uploads_is_known_by_its_content_only() {
+    let (world, server) = served();
+    assert!(generate(&server, &messages(&world, "streamed", SECRETS)).await.manifests().contains("hunter2"));
+    world.encrypted("secrets.yaml", "password: swordfish\n");
+    assert!(generate(&server, &messages(&world, "streamed", SECRETS)).await.manifests().contains("swordfish"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_is_not_what_was_announced_renders_nothing_whether_its_tree_is_known_or_not() {
+    let (world, server) = served();
+    let mut messages = messages(&world, COMMIT, SECRETS);
+    let whole = messages.clone();
+    messages.pop();
+    let answer = generate(&server, &messages).await;
+    assert_eq!((answer.code, answer.reply.len()), (3, 0), "{}", answer.message);
+    generate(&server, &whole).await.manifests();
+    let answer = generate(&server, &messages).await;
+    assert_eq!((answer.code, answer.reply.len()), (3, 0), "{}", answer.message);
+    assert!(answer.message.starts_with("the archive does not have the announced checksum"), "{}", answer.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_makes_no_sense_is_answered_and_the_server_goes_on() {
+    let (world, server) = served();
+    let good = messages(&world, COMMIT, SECRETS);
+    let archive = pack(&world.path("repo"));
+    let about = |app: &str, path: &'static str| {
+        let mut variables = variables(COMMIT, SECRETS);
+        variables.retain(|(name, _)| *name != "ARGOCD_APP_SOURCE_PATH");
+        variables.push(("ARGOCD_APP_SOURCE_PATH", path));
+        stream(metadata(&archive, app, &variables), &archive, 1024)
+    };
+    let mut unknown = metadata(&archive, "app", &variables(COMMIT, SECRETS));
+    unknown.checksum = "no checksum".into();
+    for (messages, expected) in [
+        (Vec::new(), "the stream does not begin with metadata"),
+        (good[1..].to_vec(), "the stream does not begin with metadata"),
+        (vec![good[0].clone(), good[0].clone()], "the stream holds metadata twice"),
+        (vec![AppStreamRequest::default()], "the stream holds a message without content"),
+        (stream(unknown, &archive, 1024), "the metadata's `checksum` is not a SHA-256 in hex"),
+        (about("../app", "../app"), "`../app` leads out of the source"),
+        (about("nowhere", "nowhere"), "`nowhere` is not a folder"),
+        (stream(metadata(b"", "app", &variables(COMMIT, SECRETS)), b"", 1024), "the archive is broken"),
+    ] {
+        let answer = generate(&server, &messages).await;
+        assert!(answer.code == 3 && answer.message.starts_with(expected), "{expected}: {answer:?}");
+    }
+    generate(&server, &good).await.manifests();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_waits_until_a_big_archive_has_been_sent() {
+    let world = World::new();
+    // Random digits of a fixed seed: they stay large in gzip.
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from_digit((state >> 60) as u32, 16).unwrap()
+    };
+    let noise: String = (0..4_000_000).map(|_| noise()).collect();
+    world.file("repo/noise.txt", &noise);
+    let server = world.serve();
+    let archive = pack(&world.path("repo"));
+    assert!(archive.len() > 1_000_000);
+    let mut sending = Connection::open(&server.socket).await.begin("GenerateManifest", None).await;
+    let messages = stream(metadata(&archive, "app", &variables(COMMIT, r#"[{"name":"valuesFiles","array":[]}]"#)), &archive, 1024);
+    let (last, but_last) = messages.split_last().unwrap();
+    for message in but_last {
+        sending.send(message).await;
+    }
+    assert!(!sending.is_answered().await, "answered before the stream has ended");
+    sending.send(last).await;
+    let answer = sending.end().await;
+    assert_eq!(answer.code, 3, "{}", answer.message);
+    assert!(answer.message.contains("`valueFiles`"), "{}", answer.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_about_repositories() {
+    let (world, server) = served();
+    let connection = Connection::open(&server.socket).await;
+    let answer = connection.call("MatchRepository", &messages(&world, COMMIT, SECRETS)).await;
+    assert_eq!(answer.read::<RepositoryResponse>(), RepositoryResponse::default());
+    let answer = connection.call("CheckPluginConfiguration", &[AppStreamRequest::default()]).await;
+    assert_eq!((answer.code, answer.reply.len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_parameters_tab_lists_what_the_chart_has_and_never_fails() {
+    let (world, server) = served();
+    let connection = Connection::open(&server.socket).await;
+    let list = connection.call("GetParametersAnnouncement", &messages(&world, COMMIT, "null")).await;
+    let list = list.read::<ParametersAnnouncementResponse>().announcements;
+    let files = list.iter().find(|announcement| announcement.name == "valueFiles").unwrap();
+    assert_eq!(files.array, ["values.yaml", "secrets://secrets.yaml"]);
+    assert_eq!(files.collection_type, "array");
+    let broken = connection.call("GetParametersAnnouncement", &messages(&world, COMMIT, "null")[..1]).await;
+    let broken = broken.read::<ParametersAnnouncementResponse>().announcements;
+    assert_eq!(broken.len(), list.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_is_met_and_the_error_says_what_the_time_went_to() {
+    let world = World::new();
+    world.file("slow", "#!/bin/sh\nsleep 30\n");
+    std::fs::set_permissions(world.path("slow"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let slow = world.path("slow").display().to_string();
+    let world = world.set("ARGOCD_SOPS_HELM", &slow);
+    let server = world.serve();
+    let mut sending = Connection::open(&server.socket).await.begin("GenerateManifest", Some("1S")).await;
+    for message in messages(&world, COMMIT, "null") {
+        sending.send(&message).await;
+    }
+    let begin = std::time::Instant::now();
+    let answer = sending.end().await;
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert_eq!(answer.code, 4, "{}", answer.message);
+    assert!(answer.message.contains("helm 0.") && answer.message.contains("ARGOCD_SOPS_TIMEOUT"), "{}", answer.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_call_is_answered_after_sigterm() {
+    let (world, server) = served();
+    let messages = messages(&world, COMMIT, SECRETS);
+    let connection = Connection::open(&server.socket).await;
+    let mut sending = connection.begin("GenerateManifest", None).await;
+    sending.send(&messages[0]).await;
+    let ended = tokio::task::spawn_blocking(move || server.end());
+    while world.path("sockets/sops.sock").exists() {
+        tokio::task::yield_now().await;
+    }
+    for message in &messages[1..] {
+        sending.send(message).await;
+    }
+    assert!(sending.end().await.manifests().contains("hunter2"));
+    // A second question of one who was there before.
+    assert_eq!(connection.call("CheckPluginConfiguration", &[AppStreamRequest::default()]).await.code, 0);
+    drop(connection);
+    assert_eq!(ended.await.unwrap().0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_removes_the_socket_and_ends_with_zero() {
     let (world, server) = served();
     assert_eq!(generate(&server, &messages(&world, COMMIT, SECRETS)).await.code, 0);
@@ -69,6 +231,6 @@ async fn sigterm_removes_the_socket_and_ends_with_zero() {
     let (code, log) = server.end();
     assert_eq!(code, 0, "{log}");
     assert!(!socket.exists());
-    let left: Vec<_> = std::fs::read_dir(world.path("work")).unwrap().collect();
-    assert!(left.len() <= 1, "{left:?}");
+    let left = world.files().into_iter().map(|(path, _)| path).filter(|path| path.starts_with(world.path("work")));
+    assert_eq!(left.count(), 0, "{log}");
 }

@@ -52,23 +52,10 @@ impl Server {
         Self { child, socket, log, reader: Some(reader) }
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("a status").is_none()
-    }
-
     /// Asks it to end as Kubernetes does; its exit code and all that it logged.
     pub(crate) fn end(mut self) -> (i32, String) {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a signal");
-        self.wait()
-    }
-
-    /// Waits for its end.
-    pub(crate) fn wait(&mut self) -> (i32, String) {
         let status = self.child.wait().expect("a status");
         self.reader.take().expect("once").join().expect("the reader");
         let log = self.log.lock().expect("the log").clone();
