@@ -11,8 +11,7 @@ const DESCRIPTORS: u64 = 65_536;
 /// `/proc/PID/environ`): decrypted values live there. Raises the limit of open files where it is low.
 ///
 /// Programs that this process starts may have no core dumps either; whether they can be read by others is their own affair,
-/// for the kernel forgets that at every `exec`. To be called before threads are started. What the machine does not permit is
-/// a warning in the log.
+/// for the kernel forgets that at every `exec`. What the machine does not permit is a warning in the log.
 pub fn harden() {
     if let Err(cause) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         warn!(%cause, "other processes of this user can read the memory of this one");

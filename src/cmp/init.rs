@@ -10,6 +10,8 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::hardening::harden;
+
 /// What is handed on. The kernel keeps from the first process every signal that it has no handler for.
 const HANDED_ON: [Signal; 4] = [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];
 
@@ -49,6 +51,8 @@ impl Error {
 #[must_use]
 pub fn serve_as_init() -> Option<Result<ExitCode, Error>> {
     getpid().is_init().then(|| {
+        // It has the same environment, and keys may stand there.
+        harden();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(Error::Signals)?;
         runtime.block_on(supervise())
     })
