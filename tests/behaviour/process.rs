@@ -145,6 +145,7 @@ fn a_folder_that_the_user_may_not_write_to_is_explained() {
     let world = World::new();
     fs::create_dir_all(world.path("plugins")).unwrap();
     fs::set_permissions(world.path(""), PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(world.path("tmp"), PermissionsExt::from_mode(0o777)).unwrap();
     let mut command = world.command(&["serve"]);
     command.env("ARGOCD_PLUGINSOCKFILEPATH", world.path("plugins")).uid(ARGOCD);
     if !may("other users", Command::new("true").uid(ARGOCD)) {
