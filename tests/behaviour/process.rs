@@ -112,7 +112,7 @@ fn given_away(world: World) -> World {
 fn a_server_that_is_told_to_end_takes_its_socket_along() {
     let mut server = Server::start(World::new(), &[], |_| {});
     assert_eq!(fs::metadata(server.socket()).unwrap().mode() & 0o777, 0o600);
-    assert!(server.log().contains("plugin.name: sops"), "{}", server.log());
+    server.wait("said its name", |server| server.log().contains("plugin.name: sops"));
     let target = server.process.id();
     assert_eq!(server.end(target, "TERM"), Some(0), "{}", server.log());
     assert!(!server.socket().exists());
