@@ -37,8 +37,10 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
             ended().await
         };
         let served = tokio::select! {
-            served = cmp::serve(options, plugin, async { _ = asked.await }) => served.map_err(Failure::Server),
+            // In this order: who sees the socket may already ask for the end.
+            biased;
             signal = impatience => Err(Failure::Signal(signal)),
+            served = cmp::serve(options, plugin, async { _ = asked.await }) => served.map_err(Failure::Server),
         };
         traces.end().await;
         served
