@@ -10,6 +10,7 @@ mod dependencies;
 mod environment;
 mod run;
 mod stderr;
+mod volatile;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use arguments::arguments;
 pub use dependencies::Dependencies;
 pub use environment::Environment;
 pub use run::{Rendered, Run};
+pub use volatile::is_volatile;
 
 use crate::app::Plan;
 use crate::deadline::Deadline;

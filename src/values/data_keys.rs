@@ -165,7 +165,9 @@ fn name(allowed: &Allowed, generation: u64, metadata: &Metadata) -> Name {
                 MasterKey::HuaweiKms(HuaweiKey { key_id, enc }) => (7, vec![key_id, enc], &[]),
             };
             number(kind, &mut digest);
-            texts.iter().for_each(|part| text(part, &mut digest));
+            for part in texts {
+                text(part, &mut digest);
+            }
             number(context.len() as u64, &mut digest);
             for (name, value) in context {
                 text(name, &mut digest);

@@ -1,0 +1,146 @@
+//! Charts that change by themselves, and charts that do not.
+
+use std::io::Write as _;
+
+use super::*;
+use crate::app;
+use crate::secret::Plaintext;
+use crate::values::ValuesFile;
+
+/// A chart of files, rendered with values and `--set`.
+fn volatile(files: &[(&str, &[u8])], values: &str, set: &str) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let parameters = serde_json::json!([{"name": "parameters", "map": {"a": set}}]).to_string();
+    let variables = [("ARGOCD_APP_NAME", "web"), ("ARGOCD_APP_PARAMETERS", &parameters)];
+    let plan = app::plan(&app::Request::from_plugin(variables).unwrap()).unwrap();
+    let file = ValuesFile { name: "values.yaml".into(), content: Plaintext::from(values.to_owned()) };
+    is_volatile(folder.path(), &Values { files: vec![file], secrets: Vec::new() }, &plan)
+}
+
+fn template(text: &str) -> bool {
+    volatile(&[("templates/a.yaml", text.as_bytes())], "", "")
+}
+
+fn values(text: &str) -> bool {
+    volatile(&[("templates/a.yaml", b"{{ tpl .Values.a . }}")], text, "")
+}
+
+fn archive(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, name, content).unwrap();
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+#[test]
+fn functions_of_time_and_chance_are_found() {
+    for text in [
+        "a: {{ now }}",
+        "a: {{- now -}}",
+        "a: {{ .Values.x | default (now | unixEpoch) }}",
+        "a: {{ date \"2006\" .Values.x }}",
+        "{{ $x := randAlphaNum 8 }}",
+        "{{ (genCA \"x\" 365).Cert }}",
+        "{{ \"}}\" }}{{ uuidv4 }}",
+        "{{ print \"}}\" now }}",
+        "{{ tpl \"{{ .x }} {{ now }}\" . }}",
+        "{{ tpl `{{ print \"{{ now }}\" }}` . }}",
+        "{{/* begins */ now }}",
+        "{{ shuffle .Values.x",
+    ] {
+        assert!(template(text), "{text}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_them_is_not() {
+    for text in [
+        "now: {{ .Values.now }} date: {{ $date }} ago",
+        "{{/* now and then */}}{{- /* randAlpha */ -}}",
+        "{{ default \"now\" .Values.x }}",
+        "{{ include \"common.date\" . }}",
+        "{{ .Values.general }}",
+        "{{ `{{ $labels.pod }}` }} {{ \"{{\" }}",
+        "{{ tpl (toYaml .Values.x) . }}",
+        "{{ dateModify \"1h\" (toDate \"2006\" \"2020\") | unixEpoch }}",
+    ] {
+        assert!(!template(text), "{text}");
+    }
+}
+
+#[test]
+fn values_are_templates_for_tpl() {
+    for text in [
+        "a: '{{ now }}'",
+        "a: \"{{ printf \\\"%s\\\" now }}\"",
+        "{\"a\": \"{{ randAlpha 5 }}\"}",
+        "a: |\n  {{- if true }}\n  {{ uuidv4 }}\n  {{- end }}\n",
+        "a: \"\\u007b\\x7B no\\u0077 }}\"",
+        "a: \"{{ n\\\n  ow }}\"",
+        "a: '{{ n'",
+    ] {
+        assert!(values(text), "{text}");
+    }
+    for text in ["a: now", "date: '{{ .Values.date }}'", "a: '{{ .Release.Name }}-x'", "a: \"tab \\t and \\\" quote\""]
+    {
+        assert!(!values(text), "{text}");
+    }
+    let a_chart = [("templates/a.yaml", &b"{{ tpl .Values.a . }}"[..])];
+    assert!(volatile(&a_chart, "", "{{ now }}"));
+    assert!(volatile(&a_chart, "", "{{ n\\ow }}"));
+    assert!(!volatile(&a_chart, "", "now"));
+}
+
+#[test]
+fn a_template_made_of_parts_is_not_trusted() {
+    assert!(template("{{ tpl (printf \"{{ %s }}\" .Values.x) . }}"));
+    assert!(template("{{ $a := \"{{ n\" }}{{ tpl (print $a \"ow }}\") . }}"));
+    assert!(template("{{ tpl \"{{ n\\u006fw }}\" . }}"));
+    assert!(!template("{{ printf \"{{ %s }}\" .Values.x }}"), "nobody renders it");
+}
+
+#[test]
+fn every_file_of_a_chart_is_looked_at() {
+    let now = b"{{ now }}";
+    for name in ["templates/_helpers.tpl", "files/page.html", "values.yaml", "charts/sub/templates/deep/x.yaml", ".x"] {
+        assert!(volatile(&[(name, now)], "", ""), "{name}");
+    }
+}
+
+#[test]
+fn sub_charts_in_archives_are_looked_at() {
+    let sub = archive("sub/templates/a.yaml", b"{{ now }}");
+    assert!(volatile(&[("charts/sub-1.0.0.tgz", &sub)], "", ""));
+    let nested = archive("outer/charts/sub-1.0.0.tgz", &sub);
+    assert!(volatile(&[("charts/outer-1.0.0.tgz", &nested)], "", ""));
+    let steady = archive("sub/templates/a.yaml", b"{{ .Values.a }}");
+    assert!(!volatile(&[("charts/sub-1.0.0.tgz", &steady)], "", ""));
+}
+
+#[test]
+fn what_cannot_be_looked_at_counts_as_volatile() {
+    assert!(volatile(&[("charts/broken-1.0.0.tgz", b"\x1f\x8b broken")], "", ""));
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let zeros = vec![b' '; 1024 * 1024];
+    let mut header = tar::Header::new_gnu();
+    header.set_path("sub/files/x").unwrap();
+    header.set_size(100 * 1024 * 1024);
+    header.set_cksum();
+    bomb.write_all(header.as_bytes()).unwrap();
+    for _ in 0..100 {
+        bomb.write_all(&zeros).unwrap();
+    }
+    assert!(volatile(&[("charts/bomb-1.0.0.tgz", &bomb.finish().unwrap())], "", ""));
+    assert!(volatile(&[("values.schema.json", br#"{"$ref": "file:///x.json"}"#)], "", ""));
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(".", folder.path().join("loop")).unwrap();
+    let mut look = Look::new();
+    assert!(look.folder(folder.path(), 0, false).is_none());
+}
