@@ -55,6 +55,12 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
 }
 
 impl<K, V> Flights<K, V> {
+    /// Whether nobody is at work.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<V>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,7 +12,7 @@ use crate::secret::Plaintext;
 const CIPHERTEXT_IN_BASE64: &str = "RU5DW0FFUzI1Nl9HQ00s";
 
 /// How strict the output is looked at.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub struct Options {
     /// Kinds whose objects may carry ciphertext on purpose (a controller in the cluster decrypts them).
     pub encrypted_kinds: Vec<String>,

@@ -66,7 +66,7 @@ pub enum Refs {
 }
 
 /// What helm shall do. The `values` room finds the files, the `helm` room writes the command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of helm or of Argo CD, by its own name")]
 pub struct Plan {
     /// The Application's name, for messages: `<name>` or `<namespace>_<name>`.
@@ -106,7 +106,7 @@ pub struct Plan {
 }
 
 /// One entry of `valueFiles`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ValueFile {
     /// The entry as its author knows it, before variables were expanded.
     pub as_written: String,

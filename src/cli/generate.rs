@@ -13,6 +13,7 @@ use super::report::Failure;
 use crate::app::{self, ApiVersion, Application, KubeVersion, Surroundings};
 use crate::config::Variables;
 use crate::deadline::Deadline;
+use crate::helm::Slots;
 use crate::keyring::Keys;
 use crate::phases::Phases;
 use crate::plugin::{self, Plugin};
@@ -39,13 +40,14 @@ async fn as_plugin(variables: &Variables) -> Result<Vec<Printed>, Failure> {
     let folder = std::env::current_dir().map_err(|cause| Failure::Read { file: ".".into(), cause })?;
     let (root, app, above) = archive_root(&folder, request.environment.source_path().unwrap_or_default());
     let own = Source::open_trimmed(&root, &app, &above)?;
-    let plugin = plugin(variables, variables.policy()?, Duration::ZERO)?;
+    let plugin = plugin(variables, variables.policy()?, Keeps::nothing())?;
     let rendered = plugin
         .generate(plugin::Request {
             app: request,
             sources: Sources { own, refs: BTreeMap::new() },
             deadline: Deadline::within(variables.timeout()?),
             phases: Phases::default(),
+            ahead: None,
         })
         .await?;
     Ok(vec![Printed::Manifests(rendered)])
@@ -98,7 +100,7 @@ async fn in_terminal(manifest: &Path, arguments: &Generate, variables: &Variable
             .collect::<Result<_, _>>())
         .map_err(|cause| option("--api-versions", cause))?,
     };
-    let plugin = plugin(variables, Policy::Open, Duration::ZERO)?;
+    let plugin = plugin(variables, Policy::Open, Keeps::nothing())?;
     let mut rendered = Vec::new();
     for source in &application.sources {
         let own = Source::open(&root, &source.path)?;
@@ -112,6 +114,7 @@ async fn in_terminal(manifest: &Path, arguments: &Generate, variables: &Variable
             sources: Sources { own, refs: refs.collect::<Result<_, repo::Error>>()? },
             deadline: Deadline::within(variables.timeout()?),
             phases: Phases::default(),
+            ahead: None,
         };
         rendered.push(Printed::Manifests(plugin.generate(request).await?));
     }
@@ -148,15 +151,29 @@ fn work_tree(manifest: &Path) -> Result<PathBuf, Failure> {
     root.map(Path::to_owned).ok_or_else(|| Failure::NoRepository { file: manifest.to_owned() })
 }
 
+/// What a plugin keeps from one request for the next, and how many helms it runs at once.
+pub(super) struct Keeps {
+    pub(super) slots: Slots,
+    pub(super) data_keys: Duration,
+    pub(super) renders: plugin::Options,
+}
+
+impl Keeps {
+    /// A process that renders once keeps nothing.
+    fn nothing() -> Self {
+        Self { slots: Slots::new(1), data_keys: Duration::ZERO, renders: plugin::Options::OFF }
+    }
+}
+
 /// The plugin of this process; data keys are kept for a while where requests follow each other.
-pub(super) fn plugin(variables: &Variables, policy: Policy, data_keys: Duration) -> Result<Plugin, Failure> {
+pub(super) fn plugin(variables: &Variables, policy: Policy, keeps: Keeps) -> Result<Plugin, Failure> {
     let mut places = variables.places()?;
     // Other programs are run for `decrypt` only.
     if places.age_key_command.take().is_some() | places.ssh_key_command.take().is_some() {
         info!("`SOPS_AGE_KEY_CMD` and `SOPS_AGE_SSH_PRIVATE_KEY_CMD` are read by `decrypt` only");
     }
-    let loader = Loader::new(policy, Keys::new(places), data_keys);
-    Ok(Plugin::new(variables.helm(), loader, variables.manifests()?))
+    let loader = Loader::new(policy, Keys::new(places), keeps.data_keys);
+    Ok(Plugin::new(variables.helm(), keeps.slots, loader, variables.manifests()?, keeps.renders))
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use tokio::sync::oneshot;
 
 use super::ended;
-use super::generate::plugin;
+use super::generate::{Keeps, plugin};
 use super::report::Failure;
 use crate::cmp::{self, hardening, init};
 use crate::config::Variables;
+use crate::helm::Slots;
+use crate::plugin::Options;
 use crate::telemetry;
 
 /// Threads for what never waits: calls, pipes, timers. Work that blocks has threads of its own.
@@ -21,7 +23,8 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
     }
     let (logs, collector) = (variables.server_telemetry()?, variables.traces()?);
     let options = variables.server()?;
-    let plugin = plugin(variables, variables.policy()?, variables.data_keys()?)?;
+    let keeps = Keeps { slots: Slots::fitting(), data_keys: variables.data_keys()?, renders: Options::default() };
+    let plugin = plugin(variables, variables.policy()?, keeps)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()

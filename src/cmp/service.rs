@@ -100,7 +100,7 @@ impl Service {
             let own = Source::of_tree(tree, &metadata.app, &metadata.above)?;
             let sources = Sources { own, refs: BTreeMap::new() };
             let phases = call.request.phases().clone();
-            Ok::<_, Error>(plugin::Request { app, sources, deadline: call.deadline, phases })
+            Ok::<_, Error>(plugin::Request { app, sources, deadline: call.deadline, phases, ahead: None })
         };
         let rendered = if let Some(tree) = archive.known() {
             let request = request(tree, call)?;

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 use tracing::info;
 
 use super::run::Process;
@@ -14,6 +16,7 @@ use super::{Error, Helm, stderr};
 use crate::deadline::Deadline;
 use crate::repo::{self, Base, RepoPath, Source};
 use crate::secret::SafeUrl;
+use crate::values::Sources;
 
 /// The most bytes of `Chart.yaml` that are read.
 const MAX_CHART_FILE: u64 = 1024 * 1024;
@@ -113,13 +116,51 @@ impl Dependency {
     }
 }
 
+/// A copy that is ready for helm.
+struct Copied {
+    files: Vec<Prepared>,
+    /// Chart repositories that helm must know.
+    registrations: BTreeSet<String>,
+    scratch: tempfile::TempDir,
+    tree: PathBuf,
+    chart: PathBuf,
+    home: PathBuf,
+}
+
 /// Copies the chart and its `file://` dependencies at their places, then runs `helm dependency build` there.
 pub(super) async fn build(
     helm: &Helm,
-    source: &Source,
+    sources: &Arc<Sources>,
     pass_credentials: bool,
     deadline: Deadline,
 ) -> Result<Dependencies, Error> {
+    let (scratch, sources) = (helm.options.scratch.clone(), Arc::clone(sources));
+    let copying = spawn_blocking(move || copy(&sources.own, &scratch));
+    let copied = match deadline.limit(copying).await {
+        Ok(Ok(copied)) => copied?,
+        // Nobody aborts such a thread, so it has panicked.
+        Ok(Err(failed)) => std::panic::resume_unwind(failed.into_panic()),
+        Err(passed) => return Err(Error::BuildTooLate { allowed: passed.allowed }),
+    };
+    let Copied { files, registrations, scratch, tree, chart, home } = copied;
+    for url in registrations {
+        // The name that argo-cd gives a repository known by its URL alone (3.6, `util/helm/helm.go`).
+        let name = url.replace('/', "-");
+        let mut add = vec!["repo", "add", "--", &name, &url];
+        if pass_credentials {
+            add.insert(2, "--pass-credentials");
+        }
+        run(helm, &chart, &home, &add, deadline).await?;
+    }
+    run(helm, &chart, &home, &["dependency", "build"], deadline).await?;
+    // Templates may read all of `Chart.yaml`.
+    for file in &files {
+        fs::write(tree.join(file.path.as_os_path()), &file.original).map_err(Error::Io)?;
+    }
+    Ok(Dependencies { scratch, chart })
+}
+
+fn copy(source: &Source, scratch: &Path) -> Result<Copied, Error> {
     let files = read(source)?;
     let mut folders = BTreeSet::from([source.app().clone()]);
     let mut registrations = BTreeSet::new();
@@ -131,14 +172,13 @@ pub(super) async fn build(
                     folders.insert(inside(source, path).map_err(|cause| Error::Folder { name: name(), cause })?);
                 }
                 Origin::Repository(url) if !file.is_lock => {
-                    registrations.insert(url);
+                    registrations.insert(url.to_owned());
                 }
                 Origin::Repository(_) | Origin::Vendored | Origin::Direct => {}
             }
         }
     }
-    let scratch =
-        tempfile::Builder::new().prefix("argocd-sops-").tempdir_in(&helm.options.scratch).map_err(Error::Io)?;
+    let scratch = tempfile::Builder::new().prefix("argocd-sops-").tempdir_in(scratch).map_err(Error::Io)?;
     let tree = scratch.path().join("tree");
     info!(chart = %source.app(), "building the chart's dependencies");
     source.copy(&folders, &tree)?;
@@ -151,21 +191,7 @@ pub(super) async fn build(
         let checked = serde_json::to_vec(&file.checked).map_err(|error| Error::Io(error.into()))?;
         fs::write(tree.join(file.path.as_os_path()), checked).map_err(Error::Io)?;
     }
-    for url in registrations {
-        // The name that argo-cd gives a repository known by its URL alone (3.6, `util/helm/helm.go`).
-        let name = url.replace('/', "-");
-        let mut add = vec!["repo", "add", "--", &name, url];
-        if pass_credentials {
-            add.insert(2, "--pass-credentials");
-        }
-        run(helm, &chart, &home, &add, deadline).await?;
-    }
-    run(helm, &chart, &home, &["dependency", "build"], deadline).await?;
-    // Templates may read all of `Chart.yaml`.
-    for file in &files {
-        fs::write(tree.join(file.path.as_os_path()), &file.original).map_err(Error::Io)?;
-    }
-    Ok(Dependencies { scratch, chart })
+    Ok(Copied { files, registrations, scratch, tree, chart, home })
 }
 
 /// The folder of a `file://` dependency. helm takes an absolute path for one of the machine's.
@@ -205,7 +231,7 @@ async fn run(helm: &Helm, chart: &Path, home: &Path, arguments: &[&str], deadlin
     let mut process = Process::start(&helm.program, &arguments, environment, chart, Vec::new(), None)?;
     let finished = match deadline.limit(process.finish(helm.options.max_output)).await {
         Ok(finished) => finished?,
-        Err(passed) => return Err(Error::TooLate { allowed: passed.allowed }),
+        Err(passed) => return Err(Error::BuildTooLate { allowed: passed.allowed }),
     };
     if finished.status.success() {
         return Ok(());

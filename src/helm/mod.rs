@@ -9,22 +9,30 @@ mod confine;
 mod dependencies;
 mod environment;
 mod run;
+mod slots;
 mod stderr;
 mod volatile;
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use arguments::arguments;
 pub use dependencies::Dependencies;
 pub use environment::Environment;
 pub use run::{Rendered, Run};
+pub use slots::{Slot, Slots};
 pub use volatile::is_volatile;
+
+use rustix::io::Errno;
+use rustix::process::Signal;
 
 use crate::app::Plan;
 use crate::deadline::Deadline;
-use crate::repo::{self, Source};
+use crate::repo;
+use crate::values::Sources;
 
 /// How helm is run: settings of the operator.
 #[derive(Debug, Clone)]
@@ -42,6 +50,7 @@ pub struct Options {
 }
 
 /// The helm that renders.
+#[derive(Clone)]
 pub struct Helm {
     program: PathBuf,
     options: Options,
@@ -82,6 +91,18 @@ pub enum Error {
     /// The time was up.
     #[error("helm did not finish within {} s", allowed.as_secs_f32())]
     TooLate {
+        /// The time that the request had.
+        allowed: Duration,
+    },
+    /// The time was up before helm could be started.
+    #[error("all helm processes that may run were busy for {} s", allowed.as_secs_f32())]
+    Queue {
+        /// The time that the request had.
+        allowed: Duration,
+    },
+    /// The dependency build was not done in time.
+    #[error("the chart's dependencies were not built within {} s", allowed.as_secs_f32())]
+    BuildTooLate {
         /// The time that the request had.
         allowed: Duration,
     },
@@ -140,7 +161,39 @@ fn place(at: Option<(usize, usize)>) -> String {
     at.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"))
 }
 
+/// What helm says when a repository or the way to it is out of order, rather than the chart.
+const NETWORK_FAULTS: [&str; 12] = [
+    "connection refused",
+    "connection reset",
+    "i/o timeout",
+    "TLS handshake timeout",
+    "Client.Timeout exceeded",
+    "context deadline exceeded",
+    "server misbehaving",
+    "temporary failure in name resolution",
+    "unexpected EOF",
+    " 429 ",
+    " 502 ",
+    " 503 ",
+];
+
 impl Error {
+    /// Whether the same may succeed a moment later: the kernel was short of something, has killed helm (nobody else
+    /// does), or the program was just being replaced; the network has failed a dependency build. What a chart is wrong
+    /// about, it is wrong about always.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Killed { signal } => *signal == Signal::KILL.as_raw(),
+            Self::Start { cause, .. } | Self::Io(cause) => {
+                let short = [Errno::AGAIN, Errno::NOMEM, Errno::TXTBSY, Errno::MFILE, Errno::NFILE];
+                cause.raw_os_error().is_some_and(|number| short.iter().any(|errno| errno.raw_os_error() == number))
+            }
+            Self::Dependencies { message } => NETWORK_FAULTS.iter().any(|words| message.contains(words)),
+            _ => false,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -150,6 +203,12 @@ impl Error {
             Self::Killed { .. } => "the container may be short of memory".into(),
             Self::TooLate { .. } => {
                 "raise `ARGOCD_SOPS_TIMEOUT`, and Argo CD's own timeouts with it, or make the chart smaller".into()
+            }
+            Self::Queue { .. } => {
+                "give the plugin more CPU and memory, or raise `ARGOCD_SOPS_TIMEOUT` and Argo CD's own timeouts with it".into()
+            }
+            Self::BuildTooLate { .. } => {
+                "commit the dependencies (`helm dependency build`, then `charts/*.tgz`), or raise `ARGOCD_SOPS_TIMEOUT`".into()
             }
             Self::TooMuch { .. } => "split the application".into(),
             Self::MissingDependencies { .. } | Self::Dependencies { .. } => {
@@ -186,6 +245,22 @@ impl Helm {
         self.program.display().to_string()
     }
 
+    /// What decides what this helm makes of the same input: the program, and what it is run with. `None` where nobody
+    /// knows. Of a script (as version managers install them) only the script itself is known.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        // The program was found by the first two; nothing rendered is in `scratch`.
+        let Options { program: _, search_path: _, scratch: _, max_output, environment } = &self.options;
+        let metadata = std::fs::metadata(&self.program).ok()?;
+        Some(Identity {
+            program: self.program.clone(),
+            file: [metadata.dev(), metadata.ino(), metadata.size()],
+            changed: [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()],
+            max_output: *max_output,
+            environment: environment.rendering(),
+        })
+    }
+
     /// Starts `helm template` in a chart's folder. It waits for `inputs` files (values files first, then the files of
     /// `--set-file`), which [`Run::feed`] hands over.
     ///
@@ -204,12 +279,22 @@ impl Helm {
     /// If a dependency cannot be had, or the copy cannot be made.
     pub async fn build_dependencies(
         &self,
-        source: &Source,
+        sources: &Arc<Sources>,
         plan: &Plan,
         deadline: Deadline,
     ) -> Result<Dependencies, Error> {
-        dependencies::build(self, source, plan.pass_credentials, deadline).await
+        dependencies::build(self, sources, plan.pass_credentials, deadline).await
     }
+}
+
+/// One helm and its settings, as far as they decide what it renders.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    program: PathBuf,
+    file: [u64; 3],
+    changed: [i64; 4],
+    max_output: usize,
+    environment: Vec<(OsString, OsString)>,
 }
 
 /// The chart of a run: where it lies, and what people call it.

@@ -165,6 +165,11 @@ pub(super) fn start(
 }
 
 impl Run {
+    /// Changes what people call the chart.
+    pub fn rename(&mut self, chart: RepoPath) {
+        self.chart = chart;
+    }
+
     /// Hands over the values, in the order of the command line, and waits for the manifests. Whatever was decrypted is
     /// masked in what helm may say.
     ///

@@ -49,7 +49,7 @@ impl Keys {
         Self::looked_at(places, EVERY)
     }
 
-    pub(super) fn looked_at(places: Places, every: Duration) -> Self {
+    pub(crate) fn looked_at(places: Places, every: Duration) -> Self {
         let watched = watched(&places);
         let places = load(places);
         let generation = Generation { number: 1, keyring: Arc::new(places.afresh()) };

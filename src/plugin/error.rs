@@ -1,5 +1,9 @@
 //! Why a request could not be answered, and who can do something about it.
 
+use std::time::Duration;
+
+use crate::deadline::Deadline;
+use crate::phases::Phases;
 use crate::{app, helm, manifests, sops, values};
 
 /// A request that could not be answered, by station.
@@ -17,6 +21,22 @@ pub enum Error {
     /// The output may not be handed on.
     #[error(transparent)]
     Manifests(#[from] manifests::Error),
+    /// The time was up.
+    #[error("{what} within {} s{}", allowed.as_secs_f32(), in_brackets(spent))]
+    TooLate {
+        /// What was not done.
+        what: &'static str,
+        /// The time that the request had.
+        allowed: Duration,
+        /// What the time went to.
+        spent: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+}
+
+fn in_brackets(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
 }
 
 /// Who can do something about an error; each has its exit code.
@@ -65,6 +85,25 @@ impl Fault {
 }
 
 impl Error {
+    /// The time was up; [`Error::with_phases`] says the rest.
+    pub(super) fn too_late(what: &'static str) -> Self {
+        let hint = "raise `ARGOCD_SOPS_TIMEOUT`, and Argo CD's own timeouts with it, or make the chart smaller";
+        Self::TooLate { what, allowed: Duration::ZERO, spent: String::new(), hint: Some(hint.into()) }
+    }
+
+    /// Says what the time went to, if that is what the error is about.
+    pub(super) fn with_phases(self, deadline: Deadline, phases: &Phases) -> Self {
+        let what = match &self {
+            Self::TooLate { what, .. } => what,
+            Self::Values(values::Error::TooLate { .. }) => "the values files were not decrypted",
+            Self::Helm(helm::Error::TooLate { .. }) => "helm did not finish",
+            Self::Helm(helm::Error::Queue { .. }) => "none of the helm processes that may run was free",
+            Self::Helm(helm::Error::BuildTooLate { .. }) => "the chart's dependencies were not built",
+            _ => return self,
+        };
+        Self::TooLate { what, allowed: deadline.allowed(), spent: phases.to_string(), hint: self.hint() }
+    }
+
     /// Who can do something about it.
     #[must_use]
     pub fn fault(&self) -> Fault {
@@ -88,6 +127,8 @@ impl Error {
                 helm::Error::NotFound { .. }
                 | helm::Error::Start { .. }
                 | helm::Error::TooLate { .. }
+                | helm::Error::Queue { .. }
+                | helm::Error::BuildTooLate { .. }
                 | helm::Error::Killed { .. }
                 | helm::Error::Dependencies { .. }
                 | helm::Error::Io(_) => Fault::Dependency,
@@ -100,6 +141,7 @@ impl Error {
                 | helm::Error::Source(_) => Fault::Application,
             },
             Self::Manifests(_) => Fault::Render,
+            Self::TooLate { .. } => Fault::Dependency,
         }
     }
 
@@ -111,6 +153,7 @@ impl Error {
             Self::Values(error) => error.hint(),
             Self::Helm(error) => error.hint(),
             Self::Manifests(error) => error.hint(),
+            Self::TooLate { hint, .. } => hint.clone(),
         }
     }
 }

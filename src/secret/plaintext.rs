@@ -35,6 +35,12 @@ impl Plaintext {
         self.0.is_empty()
     }
 
+    /// The number of bytes that are taken up in memory.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Appends bytes. A larger allocation takes their place when they outgrow the old one, which is zeroed first.
     pub fn extend(&mut self, more: &[u8]) {
         let needed = self.0.len() + more.len();

@@ -111,7 +111,7 @@ impl Loader {
             // What is logged there belongs to the request as well.
             let _request = span.enter();
             let all = loader.all(values, inline, files, &powers, &still_wanted);
-            runtime.block_on(deadline.limit(all))
+            span.in_scope(|| runtime.block_on(deadline.limit(all)))
         });
         match deadline.limit(work).await {
             Ok(Ok(Ok(outcome))) => outcome,
