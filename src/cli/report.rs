@@ -113,7 +113,9 @@ impl Failure {
             | Self::ExtractPath(_) => Fault::Application.exit_code(),
             Self::Decrypt { cause, .. } => Fault::from(cause.kind()).exit_code(),
             Self::Unlock { .. } => Fault::Decrypt.exit_code(),
-            Self::Unhealthy(_) | Self::Output(_) | Self::Runtime(_) | Self::Server(_) | Self::Init(_) => Fault::Dependency.exit_code(),
+            Self::Unhealthy(_) | Self::Output(_) | Self::Runtime(_) | Self::Server(_) | Self::Init(_) => {
+                Fault::Dependency.exit_code()
+            }
             Self::Signal(number) => 128 + number,
         }
     }

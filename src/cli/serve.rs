@@ -9,8 +9,6 @@ use super::generate::{Keeps, plugin};
 use super::report::Failure;
 use crate::cmp::{self, hardening, init};
 use crate::config::Variables;
-use crate::helm::Slots;
-use crate::plugin::Options;
 use crate::telemetry;
 
 /// Threads for what never waits: calls, pipes, timers. Work that blocks has threads of its own.
@@ -23,7 +21,7 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
     }
     let (logs, collector) = (variables.server_telemetry()?, variables.traces()?);
     let options = variables.server()?;
-    let keeps = Keeps { slots: Slots::fitting(), data_keys: variables.data_keys()?, renders: Options::default() };
+    let keeps = Keeps { slots: variables.slots()?, data_keys: variables.data_keys()?, renders: variables.renders()? };
     let plugin = plugin(variables, variables.policy()?, keeps)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)

@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use super::upload::Upload;
 use super::wire::AppStreamRequest;
 use crate::app::Environment;
 use crate::deadline::Deadline;
-use crate::phases::Phases;
+use crate::phases::{Phase, Phases};
 use crate::telemetry::{self, Method, Metrics, Received};
 
 /// How long before the caller's deadline we answer, so that the answer still arrives. The stock server takes 100 ms.
@@ -67,6 +66,17 @@ impl Call {
         self.request.tree(how);
     }
 
+    /// Notes where the manifests came from.
+    pub(super) fn rendered(&mut self) {
+        let spent = self.request.phases().spent();
+        let took = |wanted| spent.iter().any(|(phase, _)| *phase == wanted);
+        self.request.render(match () {
+            () if took(Phase::Helm) => "helm",
+            () if took(Phase::Share) => "shared",
+            () => "cached",
+        });
+    }
+
     /// Answers, when the stream has been read to its end or the deadline has passed.
     pub(super) async fn answer<T>(mut self, outcome: Result<T, Error>) -> Result<Response<T>, Status> {
         let _ = self.deadline.limit(self.upload.drain()).await;
@@ -94,8 +104,9 @@ pub(super) struct Bounds {
 impl Bounds {
     /// Does the work until the deadline. A panic is a bug of ours, and harms this call alone.
     pub(super) async fn hold<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        // On the heap: it is large, and waits most of the time.
+        let mut work = Box::pin(work);
         let work = async {
-            let mut work = pin!(work);
             poll_fn(|context| {
                 let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
                 polled.unwrap_or(Poll::Ready(Err(Error::Bug)))
@@ -124,7 +135,7 @@ fn granted(headers: &MetadataMap) -> Option<Duration> {
         "n" => Duration::from_nanos(number),
         _ => return None,
     };
-    Some(granted - MARGIN.min(granted / 4))
+    Some(granted.saturating_sub(MARGIN.min(granted / 4)))
 }
 
 #[cfg(test)]
@@ -133,9 +144,13 @@ mod tests {
 
     #[test]
     fn the_clients_deadline_is_ours_less_what_the_answer_needs() {
-        for (text, milliseconds) in
-            [("60S", Some(59_800)), ("400m", Some(300)), ("1M", Some(59_800)), ("1H", Some(3_599_800)), ("4000000u", Some(3_800))]
-        {
+        for (text, milliseconds) in [
+            ("60S", Some(59_800)),
+            ("400m", Some(300)),
+            ("1M", Some(59_800)),
+            ("1H", Some(3_599_800)),
+            ("4000000u", Some(3_800)),
+        ] {
             let mut headers = MetadataMap::new();
             headers.insert("grpc-timeout", text.parse().unwrap());
             assert_eq!(granted(&headers), milliseconds.map(Duration::from_millis), "{text}");

@@ -6,8 +6,8 @@
 pub mod announcement;
 pub mod authority;
 mod call;
-mod error;
 pub mod connections;
+mod error;
 pub mod hardening;
 pub mod http;
 pub mod init;
@@ -17,7 +17,14 @@ mod service;
 pub mod socket;
 mod upload;
 #[rustfmt::skip]
-#[allow(clippy::all, clippy::pedantic, missing_docs, unreachable_pub, reason = "generated")]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    missing_docs,
+    unreachable_pub,
+    reason = "generated"
+)]
 mod wire;
 
 use std::future::Future;
@@ -26,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tokio_stream::{StreamExt as _, pending};
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -117,6 +124,7 @@ pub async fn serve(options: Options, plugin: Plugin, asked_to_end: impl Future<O
         Some(address) => Some(address.listen().await?),
         None => None,
     };
+    let sweeping = tokio::spawn(sweep(Arc::clone(&plugin)));
     let (file, connections) = socket::bind(&options.socket)?;
     let calls = Arc::new(Semaphore::new(MAX_CALLS as usize));
     let service = Service {
@@ -173,5 +181,15 @@ pub async fn serve(options: Options, plugin: Plugin, asked_to_end: impl Future<O
         () = forsaken => Ok(()),
     };
     drop(ending);
+    sweeping.abort();
     served
+}
+
+/// Forgets in time what nobody asks for any more.
+async fn sweep(plugin: Arc<Plugin>) {
+    let mut minutes = interval(Duration::from_mins(1));
+    loop {
+        minutes.tick().await;
+        plugin.sweep();
+    }
 }

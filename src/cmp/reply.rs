@@ -41,7 +41,9 @@ impl prost::Message for Reply {
 
     fn encoded_len(&self) -> usize {
         let key = encoding::key_len(MANIFESTS);
-        self.documents().map(|document| key + encoding::encoded_len_varint(document.len() as u64) + document.len()).sum()
+        self.documents()
+            .map(|document| key + encoding::encoded_len_varint(document.len() as u64) + document.len())
+            .sum()
     }
 
     fn merge_field(

@@ -96,21 +96,23 @@ impl Service {
         let app = app::Request::from_plugin(metadata.variables).map_err(plugin::Error::App)?;
         call.is_for(&app.environment);
         let archive = self.trees.receive(metadata.announced);
-        let request = |tree, call: &Call| {
+        let request = |app, tree, call: &Call, ahead| {
             let own = Source::of_tree(tree, &metadata.app, &metadata.above)?;
             let sources = Sources { own, refs: BTreeMap::new() };
             let phases = call.request.phases().clone();
-            Ok::<_, Error>(plugin::Request { app, sources, deadline: call.deadline, phases, ahead: None })
+            Ok::<_, Error>(plugin::Request { app, sources, deadline: call.deadline, phases, ahead })
         };
         let rendered = if let Some(tree) = archive.known() {
-            let request = request(tree, call)?;
+            let request = request(app, tree, call, None)?;
             let (rendered, received) = tokio::join!(self.plugin.generate(request), receive(archive, call, receiving));
             received?;
             rendered
         } else {
-            let tree = receive(archive, call, receiving).await?;
-            self.plugin.generate(request(tree, call)?).await
+            let ahead = self.plugin.ahead(&app, call.deadline);
+            let (ahead, received) = tokio::join!(ahead, receive(archive, call, receiving));
+            self.plugin.generate(request(app, received?, call, ahead)?).await
         };
+        call.rendered();
         let reply = Reply::from(rendered?);
         let bytes = prost::Message::encoded_len(&reply);
         if bytes > self.max_reply {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::{Error, Variables};
 use crate::cmp::{self, socket};
+use crate::helm::Slots;
+use crate::plugin;
 use crate::repo;
 
 /// Where the repo-server looks for plugins (argo-cd 3.6, `common/common.go`).
@@ -60,13 +62,40 @@ impl Variables {
         Ok(folder.join(format!("{plugin_name}.sock")))
     }
 
-    /// How long data keys are kept.
+    /// How long data keys are kept; zero turns it off.
     ///
     /// # Errors
     ///
     /// If it is not a duration.
     pub fn data_keys(&self) -> Result<Duration, Error> {
         self.duration_or_none("ARGOCD_SOPS_DATA_KEYS_KEEP", Duration::from_mins(5))
+    }
+
+    /// How many renders are kept.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a number of bytes.
+    pub fn renders(&self) -> Result<plugin::Options, Error> {
+        let defaults = plugin::Options::default();
+        let bytes = self.bytes("ARGOCD_SOPS_RENDERS_SIZE", defaults.max_bytes as u64)?;
+        Ok(plugin::Options { max_bytes: usize::try_from(bytes).unwrap_or(usize::MAX), ..defaults })
+    }
+
+    /// How many helms may run at once; as many as cores and memory allow, if nothing is said.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a number from 1.
+    pub fn slots(&self) -> Result<Slots, Error> {
+        let error = Error { name: "ARGOCD_SOPS_HELM_RUNS", expected: "a number from 1 to 1000" };
+        match self.text_of(error.name, error.expected)? {
+            None => Ok(Slots::fitting()),
+            Some(text) => {
+                let count = text.parse().ok().filter(|count| (1..=1000).contains(count));
+                count.map(Slots::new).ok_or(error)
+            }
+        }
     }
 
     fn limits(&self) -> Result<repo::Limits, Error> {

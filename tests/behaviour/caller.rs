@@ -116,7 +116,7 @@ pub(crate) fn pack(folder: &Path) -> Vec<u8> {
 
 /// The metadata of an archive.
 pub(crate) fn metadata(archive: &[u8], app: &str, variables: &[(&str, &str)]) -> Metadata {
-    let checksum = Sha256::digest(archive).iter().map(|byte| format!("{byte:02x}")).collect();
+    let checksum = format!("{:x}", Sha256::digest(archive));
     let entry = |(name, value): &(&str, &str)| EnvEntry { name: (*name).into(), value: (*value).into() };
     Metadata {
         app_name: app.rsplit('/').next().unwrap_or_default().into(),
@@ -162,9 +162,10 @@ impl Connection {
     }
 
     pub(crate) async fn begin(&self, method: &str, timeout: Option<&str>) -> Sending {
-        let mut request = http::Request::post(format!("http://localhost/plugin.ConfigManagementPluginService/{method}"))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers");
+        let mut request =
+            http::Request::post(format!("http://localhost/plugin.ConfigManagementPluginService/{method}"))
+                .header("content-type", "application/grpc")
+                .header("te", "trailers");
         if let Some(timeout) = timeout {
             request = request.header("grpc-timeout", timeout);
         }

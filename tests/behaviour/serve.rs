@@ -54,7 +54,8 @@ async fn an_application_renders_as_in_a_terminal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_messages_of_errors_are_those_of_the_command() {
     let (world, server) = served();
-    let answer = generate(&server, &messages(&world, COMMIT, r#"[{"name":"valueFiles","array":["secret.yaml"]}]"#)).await;
+    let answer =
+        generate(&server, &messages(&world, COMMIT, r#"[{"name":"valueFiles","array":["secret.yaml"]}]"#)).await;
     assert_eq!(answer.code, 3, "{}", answer.message);
     let command = world.generate_values("secret.yaml").message();
     assert_eq!(format!("error: {}\n", answer.message), command);
@@ -147,7 +148,8 @@ async fn an_error_waits_until_a_big_archive_has_been_sent() {
     let archive = pack(&world.path("repo"));
     assert!(archive.len() > 1_000_000);
     let mut sending = Connection::open(&server.socket).await.begin("GenerateManifest", None).await;
-    let messages = stream(metadata(&archive, "app", &variables(COMMIT, r#"[{"name":"valuesFiles","array":[]}]"#)), &archive, 1024);
+    let messages =
+        stream(metadata(&archive, "app", &variables(COMMIT, r#"[{"name":"valuesFiles","array":[]}]"#)), &archive, 1024);
     let (last, but_last) = messages.split_last().unwrap();
     for message in but_last {
         sending.send(message).await;

@@ -1,6 +1,7 @@
 //! The contract with the repo-server: what Go's HTTP/2 client sends, read by `h2` and tonic through the adapter of `cmp::authority`
 //! (`README.md` says how the bytes were made), and the code that is generated of `cmp/plugin.proto`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_methods, reason = "a variable asks for the code to be made anew")]
 
 mod generated;
 
