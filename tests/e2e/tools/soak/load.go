@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -110,7 +111,8 @@ type load struct {
 	trouble  trouble
 	mutex    sync.Mutex
 	outcomes map[string]int
-	bad      []string
+	faults   map[string]int // by their text without its numbers
+	example  map[string]string
 	badCount int
 	accepted atomic.Int64 // fully sent before a SIGTERM, and answered after it
 }
@@ -125,10 +127,14 @@ func (l *load) fault(format string, arguments ...any) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.badCount++
-	if len(l.bad) < 20 {
-		l.bad = append(l.bad, time.Now().Format("15:04:05 ")+fmt.Sprintf(format, arguments...))
+	text := fmt.Sprintf(format, arguments...)
+	alike := digits.ReplaceAllString(text, "N")
+	if l.faults[alike]++; l.faults[alike] == 1 && len(l.faults) < 100 {
+		l.example[alike] = time.Now().Format("15:04:05 ") + text
 	}
 }
+
+var digits = regexp.MustCompile("[0-9.]+")
 
 // run makes calls until ctx ends. A call that is under way is finished.
 func (l *load) run(ctx context.Context, workers int) {
@@ -185,12 +191,14 @@ func (l *load) call(random *rand.Rand, k kind, app caller.App, s *snapshot) *sen
 		archive = s.touched[random.Intn(len(s.touched))]
 	case cutOff:
 		archive = caller.NewArchive(archive.Data[:random.Intn(len(archive.Data))])
+		app.Revision = archive.Checksum[:40] // of a commit that is known the archive would not be looked into
 	case wrongChecksum:
 		app.Checked = strings.Repeat("0123456789abcdef", 4)
 	case garbage:
 		noise := make([]byte, random.Intn(1<<20))
 		random.Read(noise)
 		archive = caller.NewArchive(noise)
+		app.Revision = archive.Checksum[:40]
 	case wrongParameter:
 		app.Parameters = append(app.Parameters[:1:1], v1alpha1.ApplicationSourcePluginParameter{Name: "valuesFiles"})
 	case shortDeadline:

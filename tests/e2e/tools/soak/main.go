@@ -45,7 +45,7 @@ func main() {
 	log.SetPrefix("soak: ")
 	s := &soak{
 		server: server{arguments: flag.Args(), socket: *socket, folder: *work, metrics: *metrics},
-		load:   load{socket: *socket, outcomes: map[string]int{}},
+		load:   load{socket: *socket, outcomes: map[string]int{}, faults: map[string]int{}, example: map[string]string{}},
 		began:  time.Now(),
 	}
 	specs := map[string]repos.Spec{
@@ -193,7 +193,7 @@ func (s *soak) report(ctx context.Context) {
 func (s *soak) print() {
 	s.current.RLock()
 	now, err := s.server.look()
-	scraped, scrapeErr := s.server.scrape("cache", "helm", "tree", "queue")
+	scraped, scrapeErr := s.server.scrape()
 	s.current.RUnlock()
 	if err != nil {
 		s.load.fault("%v", err)
@@ -260,8 +260,8 @@ func (s *soak) verdict(settled, end state) {
 	}
 	s.load.mutex.Lock()
 	defer s.load.mutex.Unlock()
-	for _, b := range s.load.bad {
-		fmt.Println("FAULT", b)
+	for alike, example := range s.load.example {
+		fmt.Printf("FAULT (%d times) %s\n", s.load.faults[alike], example)
 	}
 	fmt.Printf("soak: %.1f minutes, %d calls, %d accepted before SIGTERM and answered, %d faults\n",
 		time.Since(s.began).Minutes(), answered, s.load.accepted.Load(), s.load.badCount)

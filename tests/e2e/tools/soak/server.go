@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -116,8 +117,10 @@ func (s state) String() string {
 		s.RSS>>10, s.Anon>>10, s.Peak>>10, s.Threads, s.Files, s.children, s.folders, s.files, s.bytes>>20)
 }
 
-// scrape reads the metrics and gives the lines whose name holds one of the words.
-func (s *server) scrape(words ...string) (string, error) {
+var histogram = regexp.MustCompile(`^[a-z_]+_(bucket|sum|count)\b`)
+
+// scrape reads the metrics and gives those that are plain numbers other than 0, but not what is kept by phase or kind of request.
+func (s *server) scrape() (string, error) {
 	if s.metrics == "" {
 		return "", nil
 	}
@@ -133,10 +136,9 @@ func (s *server) scrape(words ...string) (string, error) {
 	}
 	var chosen []string
 	for line := range strings.Lines(string(text)) {
-		for _, w := range words {
-			if !strings.HasPrefix(line, "#") && strings.Contains(line, w) {
-				chosen = append(chosen, strings.TrimSpace(line))
-			}
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "#") && !strings.HasSuffix(line, " 0") && !histogram.MatchString(line) {
+			chosen = append(chosen, strings.TrimPrefix(line, "argocd_sops_"))
 		}
 	}
 	return strings.Join(chosen, ", "), nil
