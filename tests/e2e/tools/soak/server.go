@@ -24,6 +24,7 @@ type server struct {
 	metrics        string // URL, or ''
 	command        *exec.Cmd
 	ended          chan error
+	fresh          state // as it was right after its start
 }
 
 // start runs it and waits for its socket. Its log goes to our standard error.
@@ -37,7 +38,8 @@ func (s *server) start() error {
 	go func(command *exec.Cmd, ended chan error) { ended <- command.Wait() }(s.command, s.ended)
 	for range 200 {
 		if _, err := proc.Listener(s.socket); err == nil {
-			return nil
+			s.fresh, err = s.look()
+			return err
 		}
 		select {
 		case err := <-s.ended:
