@@ -319,7 +319,7 @@ func (l *load) judge(c *sent, right func() error) {
 		l.count(name + ": right")
 	case c.ended:
 		l.count(name)
-	case c.kind == shortDeadline && (code(c.err) == codes.DeadlineExceeded || strings.Contains(c.err.Error(), "time") || errors.Is(c.err, io.EOF)):
+	case c.kind == shortDeadline && late(c.err):
 		l.count(name + ": too late")
 	case restarted && !accepted && lost(c.err):
 		l.count("refused or cut off at a restart")
@@ -336,6 +336,12 @@ func (l *load) judge(c *sent, right func() error) {
 	default:
 		l.fault("%s: %v", name, c.err)
 	}
+}
+
+// late: the error says that time ran out, in the server's words or in grpc's.
+func late(err error) bool {
+	text := err.Error()
+	return code(err) == codes.DeadlineExceeded || errors.Is(err, io.EOF) || strings.Contains(text, "time") || strings.Contains(text, "within")
 }
 
 func code(err error) codes.Code { return status.Code(err) }

@@ -61,6 +61,9 @@ func main() {
 	}
 	check(s.server.start())
 	atEnd = s.server.kill
+	var err error
+	s.server.fresh, err = s.server.look()
+	check(err)
 	s.print()
 	total := time.Duration(*minutes * float64(time.Minute))
 	if *restarts {

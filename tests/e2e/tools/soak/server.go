@@ -24,7 +24,7 @@ type server struct {
 	metrics        string // URL, or ''
 	command        *exec.Cmd
 	ended          chan error
-	fresh          state // as it was right after its start
+	fresh          state // as it was before the first call
 }
 
 // start runs it and waits for its socket. Its log goes to our standard error.
@@ -38,8 +38,7 @@ func (s *server) start() error {
 	go func(command *exec.Cmd, ended chan error) { ended <- command.Wait() }(s.command, s.ended)
 	for range 200 {
 		if _, err := proc.Listener(s.socket); err == nil {
-			s.fresh, err = s.look()
-			return err
+			return nil
 		}
 		select {
 		case err := <-s.ended:
@@ -119,9 +118,9 @@ func (s state) String() string {
 		s.RSS>>10, s.Anon>>10, s.Peak>>10, s.Threads, s.Files, s.children, s.folders, s.files, s.bytes>>20)
 }
 
-var histogram = regexp.MustCompile(`^[a-z_]+_(bucket|sum|count)\b`)
+var histogram = regexp.MustCompile(`^[a-z_]+_(bucket|sum|count)\b|^argocd_sops_application_|^process_`)
 
-// scrape reads the metrics and gives those that are plain numbers other than 0, but not what is kept by phase or kind of request.
+// scrape reads the metrics and gives those that are plain numbers other than 0, but not what is kept by application or phase.
 func (s *server) scrape() (string, error) {
 	if s.metrics == "" {
 		return "", nil
