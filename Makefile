@@ -19,7 +19,7 @@ test: ## install what the tests need, and run them
 	tests/tools debian sops helm helm3 age registry
 	cargo test $(cargo)
 
-e2e: ## the same charts through the real argocd-repo-server and argocd-cmp-server (builds Argo CD once)
+e2e: ## the same charts through the real Argo CD, behind its plugin server and behind ours (builds Argo CD once)
 	tests/tools debian debian-e2e sops helm helm3 age argocd e2e
 	cargo build $(cargo)
 	tests/e2e/run
