@@ -79,6 +79,7 @@ impl Error {
                 ArchiveError::Io { .. } => Code::Internal,
                 ArchiveError::Aborted => Code::Aborted,
             },
+            Self::Plugin(plugin::Error::TooLate { .. }) => Code::DeadlineExceeded,
             Self::Plugin(error) => match error.fault() {
                 Fault::Render | Fault::Application => Code::InvalidArgument,
                 Fault::Refused => Code::PermissionDenied,
