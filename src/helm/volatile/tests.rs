@@ -4,6 +4,9 @@ use std::io::Write as _;
 
 use super::*;
 use crate::app;
+use crate::deadline::Deadline;
+use crate::helm::{Chart, Environment, Helm, Options};
+use crate::repo::RepoPath;
 use crate::secret::Plaintext;
 use crate::values::ValuesFile;
 
@@ -144,3 +147,94 @@ fn what_cannot_be_looked_at_counts_as_volatile() {
     let mut look = Look::new();
     assert!(look.folder(folder.path(), 0, false).is_none());
 }
+
+/// Calls whose outcome differs from run to run.
+const DIFFER: &[&str] = &[
+    "now",
+    "date \"05.000000000\" \"\"",
+    "dateInZone \"05.000000000\" \"\" \"UTC\"",
+    "date_in_zone \"05.000000000\" \"\" \"UTC\"",
+    "shuffle \"abcdefghijklmnopqrstuvwxyz\"",
+    "bcrypt \"x\"",
+    "htpasswd \"a\" \"b\"",
+    "encryptAES \"k\" \"t\"",
+    "randAlphaNum 12",
+    "randAlpha 12",
+    "randAscii 12 | b64enc",
+    "randNumeric 12",
+    "randBytes 12",
+    "randInt 0 1000000000",
+    "uuidv4",
+    "genPrivateKey \"ed25519\" | b64enc",
+    "(genCAWithKey \"x\" 1 (genPrivateKey \"ed25519\")).Cert | b64enc",
+    "(genSelfSignedCertWithKey \"x\" nil nil 1 (genPrivateKey \"ed25519\")).Cert | b64enc",
+];
+
+/// Calls that are volatile, but not to be seen within a second, or without a cluster's network.
+const SLOW: &[&str] = &[
+    "ago (toDate \"2006\" \"2020\")",
+    "durationRound (toDate \"2006\" \"2020\")",
+    "htmlDate \"\"",
+    "htmlDateInZone \"\" \"UTC\"",
+    "getHostByName \"localhost\"",
+    "(genCA \"x\" 1).Cert | trunc 10",
+    "(genSelfSignedCert \"x\" nil nil 1).Cert | trunc 10",
+    "(genSignedCert \"x\" nil nil 1 (genCA \"x\" 1)).Cert | trunc 10",
+    "(genSignedCertWithKey \"x\" nil nil 1 (genCA \"x\" 1) (genPrivateKey \"ed25519\")).Cert | trunc 10",
+];
+
+/// Calls that sound like time or chance and are not.
+const STEADY: &[&str] = &[
+    "dateModify \"1h\" (toDate \"2006\" \"2020\")",
+    "toDate \"2006\" \"2020\" | unixEpoch",
+    "duration 95",
+    "derivePassword 1 \"long\" \"p\" \"u\" \"s\"",
+    "lookup \"v1\" \"Secret\" \"a\" \"b\"",
+    "sha256sum \"x\"",
+];
+
+/// What a helm prints for each call.
+async fn outcomes(program: &Path, calls: &[&str]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("templates")).unwrap();
+    fs::write(folder.path().join("Chart.yaml"), "apiVersion: v2\nname: web\nversion: 1.0.0\n").unwrap();
+    let lines: Vec<_> =
+        calls.iter().enumerate().map(|(number, call)| format!("n{number}: '{{{{ {call} }}}}'")).collect();
+    fs::write(folder.path().join("templates/a.yaml"), lines.join("\n")).unwrap();
+    let options = Options {
+        program: program.into(),
+        search_path: None,
+        scratch: folder.path().to_owned(),
+        max_output: 1024 * 1024,
+        environment: Environment::default(),
+    };
+    let plan = app::plan(&app::Request::from_plugin([("ARGOCD_APP_NAME", "web")]).unwrap()).unwrap();
+    let chart = Chart { folder: folder.path(), tree: folder.path(), name: &RepoPath::root() };
+    let deadline = Deadline::within(std::time::Duration::from_mins(1));
+    let run = Helm::find(options).unwrap().start(chart, &plan, 0, deadline).unwrap();
+    let printed = run.feed(&Values::default()).await.unwrap().into_plaintext();
+    let printed = String::from_utf8(printed.expose().to_vec()).unwrap();
+    let outcomes: Vec<_> = printed.lines().filter(|line| line.starts_with('n')).map(str::to_owned).collect();
+    assert_eq!(outcomes.len(), calls.len(), "{printed}");
+    outcomes
+}
+
+#[tokio::test]
+async fn the_functions_are_those_of_the_real_helms() {
+    for version in ["helm-4.2.4/helm", "helm-3.22.0/helm"] {
+        let Some(program) = tools::tool(version) else { continue };
+        let calls: Vec<_> = [DIFFER, STEADY, SLOW].concat();
+        let (one, other) = tokio::join!(outcomes(&program, &calls), outcomes(&program, &calls));
+        for (number, call) in calls.iter().enumerate() {
+            let volatile = !STEADY.contains(call);
+            if !SLOW.contains(call) {
+                assert_eq!(one[number] != other[number], volatile, "{call}: {}", one[number]);
+            }
+            assert_eq!(template(&format!("a: {{{{ {call} }}}}")), volatile, "{call}");
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are told where the tools are")]
+#[path = "../../../tests/peers/tools.rs"]
+mod tools;
