@@ -26,6 +26,20 @@ pub(super) struct DataKeys {
 /// A digest of all that decides whether two files have the same data key and may share it.
 type Name = [u8; 32];
 
+/// A data key, and how it was had.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) unlocked: Arc<Unlocked>,
+    /// Whether it was known, or somebody else unwrapped it meanwhile.
+    pub(super) known: bool,
+}
+
+impl Opened {
+    fn now(unlocked: Arc<Unlocked>) -> Self {
+        Self { unlocked, known: false }
+    }
+}
+
 #[derive(Default)]
 struct Kept {
     /// The keys that opened what is kept.
@@ -58,34 +72,33 @@ impl DataKeys {
         allowed: &Allowed,
         keys: &Generation,
         metadata: &Metadata,
-    ) -> Result<Arc<Unlocked>, UnlockError> {
+    ) -> Result<Opened, UnlockError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if self.life.is_zero() {
-            return self.unwrap(keys, metadata).await;
+            return self.unwrap(keys, metadata).await.map(Opened::now);
         }
         let name = name(allowed, keys.number, metadata);
         loop {
             if let Some(known) = self.known(&name, Instant::now()) {
-                return Ok(known);
+                return Ok(Opened { unlocked: known, known: true });
             }
             match self.flights.join(&name) {
                 Joined::Others(waiting) => {
                     if let Some(outcome) = waiting.landed().await {
-                        return outcome;
+                        return outcome.map(|unlocked| Opened { unlocked, known: true });
                     }
                 }
                 Joined::Mine(flight) => {
                     // It may have landed between the two questions.
-                    let known = self.known(&name, Instant::now());
-                    let outcome = match known {
-                        Some(known) => Ok(known),
-                        None => self.unwrap(keys, metadata).await,
-                    };
+                    if self.known(&name, Instant::now()).is_some() {
+                        continue;
+                    }
+                    let outcome = self.unwrap(keys, metadata).await;
                     if let Ok(unlocked) = &outcome {
                         self.keep(name, keys.number, unlocked, Instant::now());
                     }
                     flight.land(outcome.clone());
-                    return outcome;
+                    return outcome.map(Opened::now);
                 }
             }
         }
@@ -228,7 +241,8 @@ mod tests {
         let keys = keys(1, KEY);
         let one = data_keys.unlock(&side("a"), &keys, &metadata()).await.unwrap();
         let other = data_keys.unlock(&side("a"), &keys, &metadata()).await.unwrap();
-        assert_eq!(one.data_key.expose(), other.data_key.expose());
+        assert_eq!(one.unlocked.data_key.expose(), other.unlocked.data_key.expose());
+        assert_eq!((one.known, other.known), (false, true));
         assert_eq!(data_keys.stats(), DataKeyStats { asked: 2, unwrapped: 1, kept: 1 });
     }
 

@@ -8,13 +8,13 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tracing::{Span, debug, warn};
 
-use super::data_keys::{DataKeyStats, DataKeys};
+use super::data_keys::{DataKeyStats, DataKeys, Opened};
 use super::{Allowed, Border, Error, Found, Policy};
 use crate::app::Plan;
 use crate::deadline::Deadline;
 use crate::keyring::{Generation, Keys};
 use crate::secret::Plaintext;
-use crate::sops::{self, DataKey, Format, Metadata, UnlockError, Unlocked};
+use crate::sops::{self, DataKey, Format, Metadata, UnlockError};
 
 /// The most bytes of one values file.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -191,11 +191,11 @@ impl Loader {
             .allow(powers.project.as_deref())
             .map_err(|cause| Error::Refused { file: path.clone(), cause })?;
         let encrypted = sops::File::parse(format, &bytes).map_err(decrypt_error)?;
-        let unlocked = self
+        let Opened { unlocked, known } = self
             .unlock(&allowed, &powers.keys, encrypted.metadata())
             .await
             .map_err(|cause| Error::Unlock { file: path.clone(), cause })?;
-        debug!(file = %path, keys = unlocked.used.len(), "data key unwrapped");
+        debug!(file = %path, keys = unlocked.used.len(), known, "data key opened");
         let data_key = DataKey::new(unlocked.data_key.expose().to_vec());
         let decrypted = encrypted.decrypt(data_key).map_err(decrypt_error)?;
         let content = decrypted.emit(format, None).map_err(decrypt_error)?;
@@ -215,14 +215,9 @@ impl Loader {
     }
 
     /// The operator's keys, for those who may decrypt. Where none opens, there may be others by now.
-    async fn unlock(
-        &self,
-        allowed: &Allowed,
-        keys: &Generation,
-        metadata: &Metadata,
-    ) -> Result<Arc<Unlocked>, UnlockError> {
+    async fn unlock(&self, allowed: &Allowed, keys: &Generation, metadata: &Metadata) -> Result<Opened, UnlockError> {
         let refused = match self.data_keys.unlock(allowed, keys, metadata).await {
-            Ok(unlocked) => return Ok(unlocked),
+            Ok(opened) => return Ok(opened),
             Err(refused) => refused,
         };
         let now = self.keys.look();
@@ -249,4 +244,31 @@ impl Drop for Wanted {
 fn words(text: &[u8]) -> impl Iterator<Item = Plaintext> {
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`:,{}[]&*".contains(byte);
     text.split(ends).filter(|word| !word.is_empty()).map(|word| Plaintext::new(word.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyring::Places;
+    use crate::repo::{Base, Source};
+
+    #[tokio::test]
+    async fn a_thread_ends_with_the_file_at_hand_where_nobody_waits_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("values.yaml"), "a: 1\n").unwrap();
+        let source = Source::open(folder.path(), ".").unwrap();
+        let found = || {
+            let file = source.file(source.resolve(Base::Root, "values.yaml").unwrap()).unwrap();
+            vec![Found { file, said_to_be_encrypted: false }]
+        };
+        let keys = Keys::new(Places { mounts: Some(Vec::new()), ..Places::default() });
+        let powers = Powers { border: Policy::Open.border(None), keys: keys.now(), project: None };
+        let loader = Loader::new(Policy::Open, keys, Duration::ZERO);
+        let wanted = Wanted::default();
+        let of_the_thread = Arc::clone(&wanted.0);
+        loader.all(found(), None, Vec::new(), &powers, &of_the_thread).await.unwrap();
+        drop(wanted);
+        let outcome = loader.all(found(), None, Vec::new(), &powers, &of_the_thread).await;
+        assert!(matches!(outcome, Err(Error::Unwanted)));
+    }
 }
