@@ -13,6 +13,12 @@ mod slots;
 mod stderr;
 mod volatile;
 
+/// Where the real helms are that tests ask.
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests are told where the tools are")]
+#[path = "../../tests/peers/tools.rs"]
+pub(crate) mod tools;
+
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};

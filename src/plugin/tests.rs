@@ -10,6 +10,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::helm::tools::tool;
 use crate::keyring::{Keys, Places};
 use crate::repo::{Announced, Limits, Source, Tree, Trees};
 use crate::values::Policy;
@@ -444,9 +445,3 @@ async fn the_real_helms_render_alike_whether_started_ahead_or_not() {
 
 const TEMPLATE_RENDERED: &str = "---\n# Source: web/templates/a.yaml\n\
      apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {user: admin}\n";
-
-#[expect(clippy::disallowed_methods, reason = "tests are told where the tools are")]
-#[path = "../../tests/peers/tools.rs"]
-mod tools;
-
-use tools::tool;

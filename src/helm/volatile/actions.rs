@@ -71,10 +71,11 @@ impl Actions {
 
     /// Looks at a text with actions: a template, or at a greater depth one of its strings.
     fn text(&mut self, text: &[u8], depth: usize) {
+        let mut comments = Comments { text, end: Some(0) };
         let mut rest = text;
         while let Some(begin) = memmem::find(rest, b"{{") {
             rest = &rest[begin + 2..];
-            rest = match after_comment(rest) {
+            rest = match comments.after(rest) {
                 Some(after) => after,
                 None => self.action(rest, depth),
             };
@@ -143,15 +144,27 @@ impl Actions {
     }
 }
 
-/// What follows a comment, if a text begins with one. Follows `lexLeftDelim` of Go's text/template: the marks of a comment
-/// stand right beside the braces, or beside their trim marks.
-fn after_comment(text: &[u8]) -> Option<&[u8]> {
-    let trimmed = matches!(text, [b'-', b' ' | b'\t' | b'\r' | b'\n', ..]);
-    let comment = text[if trimmed { 2 } else { 0 }..].strip_prefix(b"/*")?;
-    let rest = &comment[memmem::find(comment, b"*/")? + 2..];
-    match rest {
-        [b'}', b'}', rest @ ..] | [b' ' | b'\t' | b'\r' | b'\n', b'-', b'}', b'}', rest @ ..] => Some(rest),
-        _ => None,
+/// Finds the ends of comments; a text full of beginnings is not searched for each of them.
+struct Comments<'t> {
+    text: &'t [u8],
+    /// Where the last end was found, which is the next one for all that begins before it.
+    end: Option<usize>,
+}
+
+impl<'t> Comments<'t> {
+    /// What follows a comment, if the rest of the text begins with one. Follows `lexLeftDelim` of Go's text/template: the
+    /// marks of a comment stand right beside the braces, or beside their trim marks.
+    fn after(&mut self, rest: &'t [u8]) -> Option<&'t [u8]> {
+        let trimmed = matches!(rest, [b'-', b' ' | b'\t' | b'\r' | b'\n', ..]);
+        let comment = rest[if trimmed { 2 } else { 0 }..].strip_prefix(b"/*")?;
+        let from = self.text.len() - comment.len();
+        if self.end.is_some_and(|end| end < from) {
+            self.end = memmem::find(comment, b"*/").map(|length| from + length);
+        }
+        match &self.text[self.end? + 2..] {
+            [b'}', b'}', rest @ ..] | [b' ' | b'\t' | b'\r' | b'\n', b'-', b'}', b'}', rest @ ..] => Some(rest),
+            _ => None,
+        }
     }
 }
 

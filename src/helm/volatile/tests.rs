@@ -5,7 +5,7 @@ use std::io::Write as _;
 use super::*;
 use crate::app;
 use crate::deadline::Deadline;
-use crate::helm::{Chart, Environment, Helm, Options};
+use crate::helm::{Chart, Environment, Helm, Options, tools};
 use crate::repo::RepoPath;
 use crate::secret::Plaintext;
 use crate::values::ValuesFile;
@@ -148,6 +148,19 @@ fn what_cannot_be_looked_at_counts_as_volatile() {
     assert!(look.folder(folder.path(), 0, false).is_none());
 }
 
+#[test]
+fn a_text_full_of_beginnings_takes_no_time() {
+    for part in ["{{/*}}", "{{", "{{\"", "{{`", "{{ '", "{{ \"{{ `{{ '"] {
+        for end in ["", "*/", "}}"] {
+            let text = part.repeat(50_000) + end;
+            let mut actions = Actions::default();
+            actions.template(text.as_bytes());
+            actions.data(text.as_bytes());
+            assert!(!actions.are_volatile(), "{part} {end}");
+        }
+    }
+}
+
 /// Calls whose outcome differs from run to run.
 const DIFFER: &[&str] = &[
     "now",
@@ -234,7 +247,3 @@ async fn the_functions_are_those_of_the_real_helms() {
         }
     }
 }
-
-#[expect(clippy::disallowed_methods, reason = "tests are told where the tools are")]
-#[path = "../../../tests/peers/tools.rs"]
-mod tools;
