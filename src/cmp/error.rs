@@ -79,7 +79,7 @@ impl Error {
                 ArchiveError::Io { .. } => Code::Internal,
                 ArchiveError::Aborted => Code::Aborted,
             },
-            Self::Plugin(plugin::Error::TooLate { .. }) => Code::DeadlineExceeded,
+            Self::TooLate { .. } | Self::Plugin(plugin::Error::TooLate { .. }) => Code::DeadlineExceeded,
             Self::Plugin(error) => match error.fault() {
                 Fault::Render | Fault::Application => Code::InvalidArgument,
                 Fault::Refused => Code::PermissionDenied,
@@ -87,7 +87,6 @@ impl Error {
                 Fault::Dependency => Code::Unavailable,
             },
             Self::ReplyTooLarge { .. } => Code::ResourceExhausted,
-            Self::TooLate { .. } => Code::DeadlineExceeded,
             Self::Bug => Code::Internal,
         }
     }
