@@ -677,6 +677,36 @@ mod tests {
         assert_eq!(indexed(first), found(known.path()));
     }
 
+    #[test]
+    fn an_archive_that_go_wrote_is_read() {
+        let (place, outcome) = unpacked(include_bytes!("../../tests/vectors/archive/tree.tgz"), &Limits::default());
+        let outcome = outcome.unwrap();
+        assert_eq!(outcome.sums, Sums { written: 320_025, linked: 0, git: 21 });
+        assert_eq!(indexed(outcome), found(place.path()));
+        let long = "folder-with-a-long-name/".repeat(12) + "values.yaml";
+        let read = |path: &[u8]| fs::read_to_string(place.path().join(std::ffi::OsStr::from_bytes(path))).unwrap();
+        assert_eq!(read("app/größe.yaml".as_bytes()), "b: 2\n");
+        assert_eq!(read(b"app/\xff.yaml"), "c: 3\n");
+        assert_eq!(read(long.as_bytes()), "d: 4\n");
+        assert_eq!(read(b"app/long-link"), "d: 4\n");
+        assert_eq!(read(b"app/root/app/link"), "a: 1\n");
+    }
+
+    #[test]
+    fn a_full_disk_is_tried_again_once_room_was_made() {
+        let (place, limits) = (tempfile::tempdir().unwrap(), Limits::default());
+        for (room, outcome) in [(true, "Ok(2)"), (false, "Err(Full)")] {
+            let make_room = || room;
+            let writer = Writer::new(place.path(), &limits, None, &make_room).unwrap();
+            let mut tries = 0;
+            let tried = writer.retried("try", || {
+                tries += 1;
+                if tries == 1 { Err(Errno::NOSPC) } else { Ok(tries) }
+            });
+            assert_eq!(format!("{tried:?}"), outcome);
+        }
+    }
+
     fn odd_name() -> impl Strategy<Value = String> {
         let component = prop_oneof![8 => "[ab]", 1 => Just("..".to_owned()), 1 => Just(".".to_owned()),
             1 => Just(String::new()), 1 => Just(".git".to_owned())];
@@ -728,6 +758,27 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(indexed(unpacked), found(&inner));
+            }
+        }
+
+        #[test]
+        fn a_known_tree_changes_nothing_but_what_is_written(first in odd_rows(), second in odd_rows()) {
+            let rows = |rows: &[(EntryType, String, String)]| {
+                let rows: Vec<Row<'_>> =
+                    rows.iter().map(|(kind, name, other)| (*kind, name.as_bytes(), other.as_bytes())).collect();
+                archive(&rows)
+            };
+            let (known, first) = unpacked(&rows(&first), &Limits::default());
+            let archive = rows(&second);
+            let (alone, without) = unpacked(&archive, &Limits::default());
+            if let (Ok(first), Ok(without)) = (first, without) {
+                let place = tempfile::tempdir().unwrap();
+                let beside = Known { folder: known.path(), index: &first.index };
+                let with = unpack_beside(&archive[..], place.path(), &Limits::default(), Some(beside), &|| false).unwrap();
+                prop_assert_eq!(with.sums.written + with.sums.linked, without.sums.written);
+                prop_assert_eq!(indexed(with), found(alone.path()));
+                prop_assert_eq!(found(place.path()), found(alone.path()));
+                prop_assert_eq!(indexed(first), found(known.path()));
             }
         }
 

@@ -17,6 +17,7 @@ const BUFFER: usize = 128 * 1024;
 /// The most bytes of one extended header: it holds a path and a link's target.
 const MAX_EXTENDED: u64 = 64 * 1024;
 
+/// What a tar is made of.
 const BLOCK: u64 = 512;
 
 /// The entries of an archive. The content of an entry that has not been read is skipped.
@@ -136,7 +137,7 @@ impl<'a, R: BufRead> Entries<'a, R> {
 
     /// The next header; `None` at the end.
     fn header(&mut self) -> Result<Option<Header>, ArchiveError> {
-        let mut block = [0; BLOCK as usize];
+        let mut block = [0; 512];
         let mut filled = 0;
         while filled < block.len() {
             match self.inflated.read(&mut block[filled..]).map_err(unread)? {

@@ -39,10 +39,10 @@ impl Default for Limits {
             depth: 100,
             path_bytes: 2_048,
             by_commit: true,
-            keep: Duration::from_secs(600),
+            keep: Duration::from_mins(10),
             kept_bytes: 2 << 30,
             kept_trees: 64,
-            patience: Duration::from_secs(1),
+            patience: Duration::from_secs(3),
         }
     }
 }

@@ -84,7 +84,7 @@ pub(super) struct Lead {
 
 impl Store {
     pub(super) fn start(folder: PathBuf, lock: OwnedFd, limits: Limits) -> io::Result<Arc<Self>> {
-        let every = (limits.keep / 10).clamp(Duration::from_secs(1), Duration::from_secs(60));
+        let every = (limits.keep / 10).clamp(Duration::from_secs(1), Duration::from_mins(1));
         let state = Arc::new(Mutex::new(State::default()));
         let (weak, theirs) = (Arc::downgrade(&state), limits.clone());
         let idle = move || {
@@ -144,13 +144,13 @@ impl Store {
     pub(super) fn begun(&self, announced: &Announced, role: &Role) {
         let mut state = self.lock();
         let by_checksum = state.kept.iter().any(|kept| kept.checksums.contains(&announced.checksum));
-        let stats = &mut state.stats;
-        match role {
-            Role::Known(_) if by_checksum => stats.known_by_checksum += 1,
-            Role::Known(_) => stats.known_by_commit += 1,
-            Role::Follow(_) => stats.followed += 1,
-            Role::Lead(_) => {}
-        }
+        let counted = match role {
+            Role::Known(_) if by_checksum => &mut state.stats.known_by_checksum,
+            Role::Known(_) => &mut state.stats.known_by_commit,
+            Role::Follow(_) => &mut state.stats.followed,
+            Role::Lead(_) => return,
+        };
+        *counted += 1;
     }
 
     /// Counts an upload that arrived whole.

@@ -285,3 +285,137 @@ fn around(folder: &[u8]) -> impl Iterator<Item = &[u8]> {
         (!folder.is_empty()).then(|| &folder[..folder.iter().rposition(|byte| *byte == b'/').unwrap_or(0)])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::archive::unpack;
+    use super::super::samples::{Row, archive, file, folder, link};
+    use super::super::{Limits, Source};
+    use super::*;
+
+    fn index(rows: &[Row<'_>]) -> (tempfile::TempDir, Index) {
+        let folder = tempfile::tempdir().unwrap();
+        let index = unpack(&archive(rows)[..], folder.path(), &Limits::default()).unwrap().index;
+        (folder, index)
+    }
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::root().join(text).unwrap()
+    }
+
+    /// The fingerprint of `app` with one file beside it.
+    fn fingerprint(rows: &[Row<'_>]) -> Option<Fingerprint> {
+        index(rows).1.fingerprint(&path("app"), &[&path("shared/values.yaml")])
+    }
+
+    const CHART: [Row<'static>; 5] = [
+        (tar::EntryType::Regular, b"app/Chart.yaml", b"name: a"),
+        (tar::EntryType::Regular, b"app/templates/a.yaml", b"a: 1"),
+        (tar::EntryType::Symlink, b"app/templates/lib", b"../../lib"),
+        (tar::EntryType::Regular, b"lib/one/x.tpl", b"x"),
+        (tar::EntryType::Regular, b"shared/values.yaml", b"v: 1"),
+    ];
+
+    #[test]
+    fn what_a_render_cannot_read_does_not_change_its_fingerprint() {
+        let before = fingerprint(&CHART).unwrap();
+        let others =
+            [file("other/x", ""), file("application", "1"), file("app.yaml", ""), link("out", "/etc"), folder("z")];
+        let rows: Vec<_> = CHART.into_iter().rev().chain(others).collect();
+        assert_eq!(fingerprint(&rows), Some(before));
+    }
+
+    #[test]
+    fn everything_that_a_render_can_read_changes_its_fingerprint() {
+        let before = fingerprint(&CHART).unwrap();
+        let with = |row: Row<'static>| {
+            let rows: Vec<_> = CHART.into_iter().filter(|(_, name, _)| *name != row.1).chain([row]).collect();
+            fingerprint(&rows).unwrap()
+        };
+        let changed = [
+            with(file("app/Chart.yaml", "name: b")),
+            with(file("app/templates/new.yaml", "")),
+            with(file("app/.helmignore", "")),
+            with(folder("app/empty")),
+            with(link("app/Chart.yaml", "templates/a.yaml")),
+            with(link("app/templates/lib", "../../lib/one")),
+            with(link("app/dangling", "nowhere")),
+            with(file("lib/one/x.tpl", "y")),
+            with(file("lib/one/y.tpl", "x")),
+            with(file("lib/new", "")),
+            with(file("shared/values.yaml", "v: 2")),
+            with(link("shared/values.yaml", "../app/Chart.yaml")),
+            fingerprint(&CHART[1..]).unwrap(),
+            fingerprint(&CHART[..4]).unwrap(),
+        ];
+        let all: BTreeSet<_> = changed.into_iter().chain([before]).collect();
+        assert_eq!(all.len(), 15);
+    }
+
+    #[test]
+    fn a_link_that_is_reached_through_another_is_covered_too() {
+        let with = |target: &'static str, text: &'static str| {
+            let rows = [link("app/a", "../b"), link("b", "c"), link("c/d", target), file("c/x", "1"), file("d", text)];
+            fingerprint(&rows)
+        };
+        let before = with("../d", "1");
+        assert!(before.is_some());
+        assert_ne!(before, with("../d", "2"));
+        assert_ne!(before, with("x", "1"));
+        assert_eq!(with("../../d", "1"), None, "it leads out");
+        assert_eq!(with("/d", "1"), None, "it leads out");
+    }
+
+    #[test]
+    fn links_in_circles_have_a_fingerprint_and_are_refused_by_the_check() {
+        for rows in [&[link("app/one", ".")][..], &[link("app/one", "."), link("app/two", "."), file("app/x", "")]] {
+            assert!(fingerprint(rows).is_some());
+            assert!(matches!(index(rows).1.check_links(b"app"), Err(BadLink::TooMany(_))));
+        }
+        let rows = [link("app/one", "two"), link("app/two", "one")];
+        assert!(fingerprint(&rows).is_some());
+        assert_eq!(index(&rows).1.check_links(b"app"), Ok(()), "it leads nowhere: helm will say so");
+    }
+
+    #[test]
+    fn the_check_of_links_says_what_a_walk_of_the_folder_says() {
+        for (number, (rows, fits)) in [
+            (vec![link("app/in", "../shared"), file("shared/x", "")], true),
+            (vec![link("app/root", ".."), link("out", "/etc/passwd")], false),
+            (vec![file("app/x", ""), link("out", "/etc/passwd")], true),
+            (vec![link("app/out", "../../x")], false),
+            (vec![link("app/out", "/etc/passwd")], false),
+            (vec![link("app/in", "../shared"), link("shared/out", "../../x")], false),
+            (vec![link("app/in", "../shared/x"), file("shared/x", ""), link("shared/out", "../../x")], true),
+            (vec![link("app/nowhere", "x/y"), link("app/self", "self")], true),
+            (vec![link("app/file", "x/../y"), file("app/x", ""), file("app/y", "")], true),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let rows: Vec<_> = [folder("app")].into_iter().chain(rows).collect();
+            let (place, index) = index(&rows);
+            assert_eq!(index.check_links(b"app").is_ok(), fits, "{number}");
+            assert_eq!(Source::open(place.path(), "app").unwrap().check_links().is_ok(), fits, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_source_of_a_tree_keeps_it_and_knows_its_fingerprint() {
+        let (place, index) = index(&CHART);
+        let folder = place.keep();
+        let remover = Remover::start(std::time::Duration::from_secs(1), || ()).unwrap();
+        let tree = Tree::new(folder.clone(), index, Sums::default(), None, remover.clone());
+        let source = Source::of_tree(tree.into(), "app", "").unwrap();
+        assert!(source.fingerprint(&[]).is_some());
+        source.check_links().unwrap();
+        assert_eq!(Source::open(&folder, "app").unwrap().fingerprint(&[]), None, "nobody knows of a check-out");
+        remover.finish();
+        assert!(folder.is_dir());
+        drop(source);
+        remover.finish();
+        assert!(!fs::exists(folder).unwrap());
+    }
+}
