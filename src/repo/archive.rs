@@ -698,10 +698,10 @@ mod tests {
         for (room, outcome) in [(true, "Ok(2)"), (false, "Err(Full)")] {
             let make_room = || room;
             let writer = Writer::new(place.path(), &limits, None, &make_room).unwrap();
-            let mut tries = 0;
+            let mut times = 0;
             let tried = writer.retried("try", || {
-                tries += 1;
-                if tries == 1 { Err(Errno::NOSPC) } else { Ok(tries) }
+                times += 1;
+                if times == 1 { Err(Errno::NOSPC) } else { Ok(times) }
             });
             assert_eq!(format!("{tried:?}"), outcome);
         }

@@ -1,7 +1,6 @@
 //! One upload: chunks in, a tree out.
 
 use std::io::{self, BufRead, Read, Seek as _, Write as _};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -26,7 +25,6 @@ pub struct Receiving {
     store: Arc<Store>,
     announced: Arc<Announced>,
     received: u64,
-    folder: Option<PathBuf>,
     way: Way,
 }
 
@@ -67,22 +65,17 @@ enum Piece {
 impl Receiving {
     pub(super) fn begin(store: &Arc<Store>, announced: Announced) -> Self {
         let announced = Arc::new(announced);
-        let (folder, way) = match store.join(&announced, None) {
-            Err(error) => (None, Way::Failed(error)),
+        let way = match store.join(&announced, None) {
+            Err(error) => Way::Failed(error),
             Ok(role) => {
                 store.begun(&announced, &role);
                 match role {
-                    Role::Known(tree) => (Some(tree.folder().to_owned()), Way::Known(tree, Sha256::new())),
-                    Role::Follow(ref flight) => {
-                        (Some(flight.folder().to_owned()), Way::Work(Work::begin(store, &announced, role)))
-                    }
-                    Role::Lead(ref lead) => {
-                        (Some(lead.flight().folder().to_owned()), Way::Work(Work::begin(store, &announced, role)))
-                    }
+                    Role::Known(tree) => Way::Known(tree, Sha256::new()),
+                    role => Way::Work(Work::begin(store, &announced, role)),
                 }
             }
         };
-        Self { store: store.clone(), announced, received: 0, folder, way }
+        Self { store: store.clone(), announced, received: 0, way }
     }
 
     /// The tree, once it is known by checksum or commit, or somebody else has unpacked it. Work with it may begin; the
@@ -94,13 +87,6 @@ impl Receiving {
             Way::Work(work) => work.shared.known.get().cloned(),
             Way::Failed(_) => None,
         }
-    }
-
-    /// Where the tree lies, or will lie: helm may be started ahead. If another request is unpacking it and fails, the tree
-    /// that [`Receiving::finish`] returns lies elsewhere: compare the two.
-    #[must_use]
-    pub fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
     }
 
     /// Takes the next chunk. After a fault, chunks are thrown away, and [`Receiving::finish`] tells.
