@@ -153,6 +153,8 @@ fn work_tree(manifest: &Path) -> Result<PathBuf, Failure> {
 
 /// What a plugin keeps from one request for the next, and how many helms it runs at once.
 pub(super) struct Keeps {
+    /// Where private copies of charts are made; else where the variables say.
+    pub(super) scratch: Option<PathBuf>,
     pub(super) slots: Slots,
     pub(super) data_keys: Duration,
     pub(super) renders: plugin::Options,
@@ -161,7 +163,7 @@ pub(super) struct Keeps {
 impl Keeps {
     /// A process that renders once keeps nothing.
     fn nothing() -> Self {
-        Self { slots: Slots::new(1), data_keys: Duration::ZERO, renders: plugin::Options::OFF }
+        Self { scratch: None, slots: Slots::new(1), data_keys: Duration::ZERO, renders: plugin::Options::OFF }
     }
 }
 
@@ -173,7 +175,9 @@ pub(super) fn plugin(variables: &Variables, policy: Policy, keeps: Keeps) -> Res
         info!("`SOPS_AGE_KEY_CMD` and `SOPS_AGE_SSH_PRIVATE_KEY_CMD` are read by `decrypt` only");
     }
     let loader = Loader::new(policy, Keys::new(places), keeps.data_keys);
-    Ok(Plugin::new(variables.helm(), keeps.slots, loader, variables.manifests()?, keeps.renders))
+    let mut helm = variables.helm();
+    helm.scratch = keeps.scratch.unwrap_or(helm.scratch);
+    Ok(Plugin::new(helm, keeps.slots, loader, variables.manifests()?, keeps.renders))
 }
 
 #[cfg(test)]

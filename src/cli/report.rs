@@ -90,6 +90,9 @@ pub(super) enum Failure {
     /// The plugin server could not do its work.
     #[error(transparent)]
     Server(#[from] cmp::Error),
+    /// There is no place for trees.
+    #[error(transparent)]
+    Trees(#[from] repo::FolderError),
     /// The duties of a container's first process.
     #[error(transparent)]
     Init(#[from] cmp::init::Error),
@@ -113,9 +116,12 @@ impl Failure {
             | Self::ExtractPath(_) => Fault::Application.exit_code(),
             Self::Decrypt { cause, .. } => Fault::from(cause.kind()).exit_code(),
             Self::Unlock { .. } => Fault::Decrypt.exit_code(),
-            Self::Unhealthy(_) | Self::Output(_) | Self::Runtime(_) | Self::Server(_) | Self::Init(_) => {
-                Fault::Dependency.exit_code()
-            }
+            Self::Unhealthy(_)
+            | Self::Output(_)
+            | Self::Runtime(_)
+            | Self::Server(_)
+            | Self::Trees(_)
+            | Self::Init(_) => Fault::Dependency.exit_code(),
             Self::Signal(number) => 128 + number,
         }
     }
@@ -126,6 +132,9 @@ impl Failure {
             Self::Manifest { cause, .. } => Some(cause.hint()),
             Self::Source(error) => error.hint(),
             Self::Server(error) => error.hint(),
+            Self::Trees(_) => {
+                Some("mount a volume of the container's own (`emptyDir`), and name it by `ARGOCD_CMP_WORKDIR`".into())
+            }
             Self::Init(error) => error.hint(),
             Self::Folder { .. } => Some("name a check-out of the repository".into()),
             Self::NoRepository { .. } => Some("name the check-out: `--repo DIR`".into()),

@@ -9,6 +9,7 @@ use super::generate::{Keeps, plugin};
 use super::report::Failure;
 use crate::cmp::{self, hardening, init};
 use crate::config::Variables;
+use crate::repo::Trees;
 use crate::telemetry;
 
 /// Threads for what never waits: calls, pipes, timers. Work that blocks has threads of its own.
@@ -21,7 +22,11 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
     }
     let (logs, collector) = (variables.server_telemetry()?, variables.traces()?);
     let options = variables.server()?;
-    let keeps = Keeps { slots: variables.slots()?, data_keys: variables.data_keys()?, renders: variables.renders()? };
+    let trees = Trees::open(&variables.trees(), variables.limits()?)?;
+    // What an ended run has left there goes with its trees.
+    let scratch = Some(trees.folder().to_owned());
+    let keeps =
+        Keeps { scratch, slots: variables.slots()?, data_keys: variables.data_keys()?, renders: variables.renders()? };
     let plugin = plugin(variables, variables.policy()?, keeps)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
@@ -41,7 +46,7 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
             // In this order: who sees the socket may already ask for the end.
             biased;
             signal = impatience => Err(Failure::Signal(signal)),
-            served = cmp::serve(options, plugin, async { _ = asked.await }) => served.map_err(Failure::Server),
+            served = cmp::serve(options, trees, plugin, async { _ = asked.await }) => served.map_err(Failure::Server),
         };
         traces.end().await;
         served

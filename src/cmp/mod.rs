@@ -28,7 +28,6 @@ mod upload;
 mod wire;
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ use tonic_health::ServingStatus;
 use tracing::{info, warn};
 
 use crate::plugin::Plugin;
-use crate::repo::{FolderError, Limits, Trees};
+use crate::repo::Trees;
 use crate::telemetry::Metrics;
 use service::Service;
 use wire::config_management_plugin_service_server::ConfigManagementPluginServiceServer;
@@ -64,10 +63,6 @@ pub struct Options {
     pub socket: socket::Options,
     /// Where metrics and probes are answered, if anywhere.
     pub http: Option<http::Address>,
-    /// Where trees are unpacked.
-    pub trees: PathBuf,
-    /// What may be unpacked, and how much is kept.
-    pub limits: Limits,
     /// How long a call may take at most.
     pub timeout: Duration,
     /// How long clients may keep their connections when the server is asked to end.
@@ -85,9 +80,6 @@ pub enum Error {
     /// The port for metrics cannot be used.
     #[error(transparent)]
     Http(#[from] http::Error),
-    /// Trees cannot be unpacked.
-    #[error(transparent)]
-    Trees(#[from] FolderError),
     /// The transport failed.
     #[error("the server has ended")]
     Transport(#[source] tonic::transport::Error),
@@ -100,9 +92,6 @@ impl Error {
         match self {
             Self::Socket(error) => error.hint(),
             Self::Http(error) => Some(error.hint().to_owned()),
-            Self::Trees(_) => {
-                Some("mount a volume of the container's own (`emptyDir`), and name it by `ARGOCD_CMP_WORKDIR`".into())
-            }
             Self::Transport(_) => None,
         }
     }
@@ -113,9 +102,13 @@ impl Error {
 /// # Errors
 ///
 /// If it cannot begin.
-pub async fn serve(options: Options, plugin: Plugin, asked_to_end: impl Future<Output = ()>) -> Result<(), Error> {
-    let (plugin, metrics) = (Arc::new(plugin), Arc::new(Metrics::default()));
-    let trees = Arc::new(Trees::open(&options.trees, options.limits)?);
+pub async fn serve(
+    options: Options,
+    trees: Trees,
+    plugin: Plugin,
+    asked_to_end: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let (trees, plugin, metrics) = (Arc::new(trees), Arc::new(plugin), Arc::new(Metrics::default()));
     let pages = {
         let (plugin, trees) = (Arc::clone(&plugin), Arc::clone(&trees));
         Arc::new(http::Pages::new(Arc::clone(&metrics), move || numbers::samples(&plugin, &trees)))

@@ -28,8 +28,6 @@ impl Variables {
         Ok(cmp::Options {
             socket: self.socket()?,
             http: self.http_address()?,
-            trees: self.scratch().join(TREES),
-            limits: self.limits()?,
             timeout: self.timeout()?,
             drain: self.duration("ARGOCD_SOPS_DRAIN", Duration::from_secs(20))?,
             max_message: self.max_message()?,
@@ -98,7 +96,18 @@ impl Variables {
         }
     }
 
-    fn limits(&self) -> Result<repo::Limits, Error> {
+    /// Where trees are unpacked.
+    #[must_use]
+    pub fn trees(&self) -> PathBuf {
+        self.scratch().join(TREES)
+    }
+
+    /// What may be unpacked, and how much of it is kept.
+    ///
+    /// # Errors
+    ///
+    /// If a setting cannot be used.
+    pub fn limits(&self) -> Result<repo::Limits, Error> {
         let defaults = repo::Limits::default();
         let by_commit = Error { name: "ARGOCD_SOPS_TREES_BY_COMMIT", expected: "`true` or `false`" };
         Ok(repo::Limits {

@@ -117,6 +117,13 @@ impl Trees {
         Receiving::begin(&self.store, announced)
     }
 
+    /// This run's own folder, for other things that shall be gone when it has ended, however it ends. Their names must not
+    /// be numbers.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.store.folder()
+    }
+
     /// What they have cost and saved.
     #[must_use]
     pub fn stats(&self) -> Stats {
