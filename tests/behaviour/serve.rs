@@ -1,7 +1,5 @@
 //! The plugin server, seen from the repo-server's side.
 
-use std::time::Duration;
-
 use super::caller::{
     Answer, AppStreamRequest, Connection, ParametersAnnouncementResponse, RepositoryResponse, metadata, pack, stream,
 };
@@ -188,20 +186,19 @@ async fn the_parameters_tab_lists_what_the_chart_has_and_never_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_is_met_and_the_error_says_what_the_time_went_to() {
     let world = World::new();
-    world.file("slow", "#!/bin/sh\nsleep 30\n");
+    world.file("slow", "#!/bin/sh\nsleep 60\n");
     std::fs::set_permissions(world.path("slow"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let slow = world.path("slow").display().to_string();
     let world = world.set("ARGOCD_SOPS_HELM", &slow);
     let server = world.serve();
-    let mut sending = Connection::open(&server.socket).await.begin("GenerateManifest", Some("1S")).await;
+    let mut sending = Connection::open(&server.socket).await.begin("GenerateManifest", Some("2S")).await;
     for message in messages(&world, COMMIT, "null") {
         sending.send(&message).await;
     }
-    let begin = std::time::Instant::now();
+    // Later than that, and the transport would have answered in our place.
     let answer = sending.end().await;
-    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
     assert_eq!(answer.code, 4, "{}", answer.message);
-    assert!(answer.message.contains("helm 0.") && answer.message.contains("ARGOCD_SOPS_TIMEOUT"), "{}", answer.message);
+    assert!(answer.message.contains("helm ") && answer.message.contains("ARGOCD_SOPS_TIMEOUT"), "{}", answer.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
