@@ -4,7 +4,6 @@
 //! that checks them (`openat2` where the kernel has it), so neither `..`, nor a link, nor a swap in between leads out.
 
 mod archive;
-mod entries;
 mod glob;
 mod limits;
 mod path;

@@ -8,8 +8,8 @@ use std::io::{self, BufRead, BufReader, Read as _};
 use flate2::bufread::MultiGzDecoder;
 use tar::{EntryType, Header};
 
-use super::archive::{ArchiveError, Excess};
-use super::limits::Limits;
+use super::error::{ArchiveError, Excess};
+use crate::repo::limits::Limits;
 
 /// What is inflated at once.
 const BUFFER: usize = 128 * 1024;
