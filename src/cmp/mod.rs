@@ -53,6 +53,10 @@ const MAX_CALLS: u32 = 1024;
 /// How long clients have to take their answers and to close, when all calls are answered.
 const PARTING: Duration = Duration::from_secs(2);
 
+/// How much of an archive may be on its way, in bytes. Over a unix socket more does not make it faster, and what has not been
+/// looked at when the stream ends is what the client waits for.
+const WINDOW: u32 = 128 * 1024;
+
 /// The largest headers of a call, in bytes.
 const MAX_HEADERS: u32 = 64 * 1024;
 
@@ -156,6 +160,7 @@ pub async fn serve(
     let (closing, closed) = oneshot::channel::<()>();
     let served = Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(WINDOW)
         .http2_max_header_list_size(MAX_HEADERS)
         .add_service(health_service)
         .add_service(service)

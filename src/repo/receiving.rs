@@ -14,10 +14,10 @@ use super::tree::Tree;
 use super::trees::Announced;
 
 /// Chunks are gathered into buffers of this size before they are handed to another thread.
-const GATHERED: usize = 256 * 1024;
+const GATHERED: usize = 64 * 1024;
 
 /// How many full buffers may wait for that thread.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 
 /// An archive that arrives. Dropped before its end, it leaves nothing behind.
 #[derive(Debug)]
