@@ -17,6 +17,7 @@ use super::wire::AppStreamRequest;
 use crate::app::Environment;
 use crate::deadline::Deadline;
 use crate::phases::{Phase, Phases};
+use crate::repo::Had;
 use crate::telemetry::{self, Method, Metrics, Received};
 
 /// How long before the caller's deadline we answer, so that the answer still arrives. The stock server takes 100 ms.
@@ -60,10 +61,10 @@ impl Call {
     }
 
     /// Notes what has arrived.
-    pub(super) fn received(&mut self, how: &'static str, git_bytes: u64) {
+    pub(super) fn received(&mut self, had: Had, git_bytes: u64) {
         let Upload { bytes, chunks, .. } = self.upload;
         self.request.received(Received { bytes, chunks, git_bytes });
-        self.request.tree(how);
+        self.request.tree(had.name());
     }
 
     /// Notes where the manifests came from.

@@ -136,7 +136,7 @@ impl Service {
 
 /// Takes the archive in, to its end.
 async fn receive(mut archive: Receiving, call: &mut Call, receiving: Running) -> Result<Arc<Tree>, Error> {
-    let how = if archive.known().is_some() { "known" } else { "unpacked" };
+    let had = archive.had();
     while let Some(chunk) = call.upload.chunk().await? {
         archive.push(chunk).await;
     }
@@ -144,7 +144,7 @@ async fn receive(mut archive: Receiving, call: &mut Call, receiving: Running) ->
     let unpacking = call.request.phases().begin(Phase::Unpack);
     let tree = archive.finish().await?;
     drop(unpacking);
-    call.received(how, tree.git_bytes());
+    call.received(had, tree.git_bytes());
     Ok(tree)
 }
 

@@ -23,4 +23,4 @@ pub use path::RepoPath;
 pub use receiving::Receiving;
 pub use source::{Base, Error, Source, SourceFile};
 pub use tree::{Fingerprint, Tree};
-pub use trees::{Announced, Commit, FolderError, Stats, Trees};
+pub use trees::{Announced, Commit, FolderError, Had, Stats, Trees};

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::archive::{ArchiveError, Excess, Known, unpack_beside};
 use super::store::{Flight, Lead, Role, Store};
 use super::tree::Tree;
-use super::trees::Announced;
+use super::trees::{Announced, Had};
 
 /// Chunks are gathered into buffers of this size before they are handed to another thread.
 const GATHERED: usize = 64 * 1024;
@@ -25,6 +25,7 @@ pub struct Receiving {
     store: Arc<Store>,
     announced: Arc<Announced>,
     received: u64,
+    had: Had,
     way: Way,
 }
 
@@ -65,17 +66,18 @@ enum Piece {
 impl Receiving {
     pub(super) fn begin(store: &Arc<Store>, announced: Announced) -> Self {
         let announced = Arc::new(announced);
-        let way = match store.join(&announced, None) {
-            Err(error) => Way::Failed(error),
+        let (had, way) = match store.join(&announced, None) {
+            Err(error) => (Had::Unpacked, Way::Failed(error)),
             Ok(role) => {
-                store.begun(&announced, &role);
-                match role {
+                let had = store.begun(&announced, &role);
+                let way = match role {
                     Role::Known(tree) => Way::Known(tree, Sha256::new()),
                     role => Way::Work(Work::begin(store, &announced, role)),
-                }
+                };
+                (had, way)
             }
         };
-        Self { store: store.clone(), announced, received: 0, way }
+        Self { store: store.clone(), announced, received: 0, had, way }
     }
 
     /// The tree, once it is known by checksum or commit, or somebody else has unpacked it. Work with it may begin; the
@@ -87,6 +89,12 @@ impl Receiving {
             Way::Work(work) => work.shared.known.get().cloned(),
             Way::Failed(_) => None,
         }
+    }
+
+    /// How the tree is had, as it looked at the beginning.
+    #[must_use]
+    pub fn had(&self) -> Had {
+        self.had
     }
 
     /// Takes the next chunk. After a fault, chunks are thrown away, and [`Receiving::finish`] tells.

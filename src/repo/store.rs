@@ -14,7 +14,7 @@ use super::archive::{ArchiveError, Unpacked};
 use super::limits::Limits;
 use super::remover::Remover;
 use super::tree::Tree;
-use super::trees::{Announced, Commit, Stats};
+use super::trees::{Announced, Commit, Had, Stats};
 
 /// How many checksums and commits of one tree are remembered: with `.git` in the archive, every second brings another.
 const MAX_NAMES: usize = 256;
@@ -140,17 +140,19 @@ impl Store {
         Ok(Role::Lead(Lead { store: self.clone(), flight, known, published: false }))
     }
 
-    /// Counts how an upload that has just begun was known.
-    pub(super) fn begun(&self, announced: &Announced, role: &Role) {
+    /// Counts and tells how the tree of an upload that has just begun is had.
+    pub(super) fn begun(&self, announced: &Announced, role: &Role) -> Had {
         let mut state = self.lock();
         let by_checksum = state.kept.iter().any(|kept| kept.checksums.contains(&announced.checksum));
-        let counted = match role {
-            Role::Known(_) if by_checksum => &mut state.stats.known_by_checksum,
-            Role::Known(_) => &mut state.stats.known_by_commit,
-            Role::Follow(_) => &mut state.stats.followed,
-            Role::Lead(_) => return,
+        let (had, counted) = match role {
+            Role::Known(_) if by_checksum => (Had::ByChecksum, &mut state.stats.known_by_checksum),
+            Role::Known(_) => (Had::ByCommit, &mut state.stats.known_by_commit),
+            Role::Follow(_) => (Had::Followed, &mut state.stats.followed),
+            // Counted when it is done.
+            Role::Lead(_) => return Had::Unpacked,
         };
         *counted += 1;
+        had
     }
 
     /// Counts an upload that arrived whole.

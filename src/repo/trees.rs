@@ -33,6 +33,32 @@ pub struct Commit {
     pub above: String,
 }
 
+/// How the tree of an upload is had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Had {
+    /// The archive's checksum was known.
+    ByChecksum,
+    /// The commit was known.
+    ByCommit,
+    /// Another upload was just unpacking it.
+    Followed,
+    /// The archive was unpacked.
+    Unpacked,
+}
+
+impl Had {
+    /// Its name in logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ByChecksum => "checksum",
+            Self::ByCommit => "commit",
+            Self::Followed => "followed",
+            Self::Unpacked => "unpacked",
+        }
+    }
+}
+
 /// What is said of an archive before it arrives.
 #[derive(Debug, Clone)]
 pub struct Announced {
