@@ -22,6 +22,11 @@ pub(super) enum Error {
     EmptyMessage,
     #[error("the metadata's `checksum` is not a SHA-256 in hex")]
     NoChecksum,
+    #[error("a message of the stream is too large: {cause}")]
+    MessageTooLarge {
+        /// In the words of the transport.
+        cause: String,
+    },
     #[error("the stream broke: {cause}")]
     Broken {
         /// In the words of the transport.
@@ -50,6 +55,9 @@ impl Error {
             Self::ReplyTooLarge { .. } => {
                 Some("raise `ARGOCD_GRPC_MAX_SIZE_MB` for the repo-server and for this plugin, or split the application".into())
             }
+            Self::MessageTooLarge { .. } => Some(
+                "give the repo-server a smaller `ARGOCD_CMP_CHUNK_SIZE`, or this plugin a larger `ARGOCD_GRPC_MAX_SIZE_MB`".into(),
+            ),
             Self::TooLate { .. } => Some(
                 "raise Argo CD's own timeouts (`controller.repo.server.timeout.seconds`, `server.repo.server.timeout.seconds`) \
                  and `ARGOCD_SOPS_TIMEOUT`, or send less of the repository"
@@ -69,6 +77,7 @@ impl Error {
             Self::NoMetadata | Self::MetadataTwice | Self::EmptyMessage | Self::NoChecksum | Self::Source(_) => {
                 Code::InvalidArgument
             }
+            Self::MessageTooLarge { .. } => Code::ResourceExhausted,
             Self::Broken { .. } => Code::Aborted,
             Self::Archive(error) => match error {
                 ArchiveError::Checksum

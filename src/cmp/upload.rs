@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use bytes::Bytes;
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 
 use super::error::Error;
 use super::wire::app_stream_request::Request;
@@ -78,7 +78,12 @@ impl Upload {
             }
             Err(status) => {
                 self.ended = true;
-                Err(Error::Broken { cause: status.message().to_owned() })
+                let cause = status.message().to_owned();
+                Err(if status.code() == Code::OutOfRange {
+                    Error::MessageTooLarge { cause }
+                } else {
+                    Error::Broken { cause }
+                })
             }
         }
     }

@@ -132,6 +132,17 @@ async fn a_stream_that_makes_no_sense_is_answered_and_the_server_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_too_large_is_told_with_the_setting() {
+    let world = World::new().set("ARGOCD_GRPC_MAX_SIZE_MB", "1");
+    let server = world.serve();
+    let archive = vec![7; 3 << 20];
+    let messages = stream(metadata(&archive, "app", &variables(COMMIT, SECRETS)), &archive, 2 << 20);
+    let answer = generate(&server, &messages).await;
+    assert_eq!(answer.code, 8, "{}", answer.message);
+    assert!(answer.message.contains("ARGOCD_CMP_CHUNK_SIZE"), "{}", answer.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_error_waits_until_a_big_archive_has_been_sent() {
     let world = World::new();
     // Random digits of a fixed seed: they stay large in gzip.
