@@ -131,7 +131,10 @@ impl Plugin {
                     debug!(application = plan.application, objects = manifests.count(), "known from an earlier render");
                     return Ok(manifests);
                 }
-                Some(Known::Volatile) => return Ok(self.render(work).await?.manifests),
+                Some(Known::Volatile) => {
+                    self.renders.count_not_kept();
+                    return Ok(self.render(work).await?.manifests);
+                }
                 None => {}
             }
             let flight = match self.renders.join(&key) {
@@ -147,6 +150,7 @@ impl Plugin {
                             return Ok(manifests);
                         }
                         Some(Landed::Known(Known::Volatile) | Landed::Failed) => {
+                            self.renders.count_not_kept();
                             return Ok(self.render(work).await?.manifests);
                         }
                         // Whoever was at it has gone: someone else's turn.

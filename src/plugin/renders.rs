@@ -67,7 +67,7 @@ pub struct RenderStats {
     pub shared: u64,
     /// Requests that were rendered, and might have been kept.
     pub misses: u64,
-    /// Renders that were not kept: of a check-out, with dependencies built, or volatile.
+    /// Requests that were rendered, and that nothing can be kept for: of a check-out, or known to be another render each time.
     pub not_kept: u64,
     /// Renders that are kept, volatile ones not counted.
     pub kept: usize,
@@ -148,9 +148,6 @@ impl Renders {
 
     /// Keeps what is known of a render, which was made with the keys of a `generation`.
     pub(super) fn keep(&self, key: Key, about: About, generation: u64, known: Known) {
-        if matches!(known, Known::Volatile) {
-            self.count_not_kept();
-        }
         self.keep_at(key, about, generation, known, Instant::now());
     }
 
@@ -319,6 +316,6 @@ mod tests {
         renders.keep(Key::of(1), About::of(1), 1, Known::Volatile);
         assert!(matches!(renders.find(&Key::of(1)), Some(Known::Volatile)));
         assert!(!renders.expects(&About::of(1)));
-        assert_eq!((renders.stats().kept, renders.stats().not_kept, renders.stats().hits), (0, 1, 0));
+        assert_eq!((renders.stats().kept, renders.stats().hits), (0, 0));
     }
 }
