@@ -3,14 +3,17 @@
 use std::process::ExitCode;
 
 use tokio::sync::oneshot;
+use tracing::{info, warn};
 
 use super::ended;
 use super::generate::{Keeps, plugin};
 use super::report::Failure;
 use crate::cmp::{self, hardening, init};
 use crate::config::Variables;
+use crate::helm::{self, Helm};
 use crate::repo::Trees;
 use crate::telemetry;
+use crate::values::Policy;
 
 /// Threads for what never waits: calls, pipes, timers. Work that blocks has threads of its own.
 const THREADS: usize = 2;
@@ -27,7 +30,8 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
     let scratch = Some(trees.folder().to_owned());
     let keeps =
         Keeps { scratch, slots: variables.slots()?, data_keys: variables.data_keys()?, renders: variables.renders()? };
-    let plugin = plugin(variables, variables.policy()?, keeps)?;
+    let (policy, helm) = (variables.policy()?, Helm::find(variables.helm()));
+    let plugin = plugin(variables, policy.clone(), keeps)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
@@ -36,6 +40,7 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
     let served = runtime.block_on(async {
         let traces = telemetry::begin_serving(logs, collector.as_ref());
         hardening::harden();
+        say_what_is_wanting(&policy, helm.err().as_ref());
         let (ask, asked) = oneshot::channel();
         let impatience = async {
             ended().await;
@@ -54,4 +59,18 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
     runtime.shutdown_background();
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What requests will be refused for. It is no error: plain applications render, and the Pod must become ready.
+fn say_what_is_wanting(policy: &Policy, helm: Option<&helm::Error>) {
+    match policy {
+        Policy::Open => info!("`ARGOCD_SOPS_POLICY=open`: every project may use every key of this process"),
+        Policy::Missing => warn!("`ARGOCD_SOPS_POLICY` is not set: nothing is decrypted"),
+        Policy::NotYet { value } => {
+            warn!(value, "only `ARGOCD_SOPS_POLICY=open` is supported yet: nothing is decrypted");
+        }
+    }
+    if let Some(error) = helm {
+        warn!("{error}: nothing is rendered until `ARGOCD_SOPS_HELM` or PATH leads to one");
+    }
 }

@@ -36,11 +36,15 @@ pub(super) fn samples(plugin: &Plugin, trees: &Trees) -> Vec<Sample> {
         ),
         counter("argocd_sops_written_bytes_total", "Bytes of files that were written.", trees.written_bytes),
         counter("argocd_sops_linked_bytes_total", "Bytes of files that another tree had already.", trees.linked_bytes),
-        counter("argocd_sops_git_bytes_total", "Bytes below `.git` that were inflated for nothing.", trees.git_bytes),
+        counter(
+            "argocd_sops_inflated_git_bytes_total",
+            "Bytes below `.git` that were inflated for nothing.",
+            trees.git_bytes,
+        ),
         counter("argocd_sops_renders_total", RENDERS, renders.hits).with("from", "cache"),
         counter("argocd_sops_renders_total", RENDERS, renders.shared).with("from", "shared"),
         counter("argocd_sops_renders_total", RENDERS, renders.misses).with("from", "helm"),
-        counter("argocd_sops_renders_total", RENDERS, renders.not_kept).with("from", "helm, not kept"),
+        counter("argocd_sops_renders_total", RENDERS, renders.not_kept).with("from", "helm_not_kept"),
         gauge("argocd_sops_renders_kept", "Renders that are kept.", renders.kept as u64),
         gauge("argocd_sops_renders_kept_bytes", "Bytes of their manifests.", renders.bytes as u64),
         Sample::gauge(
@@ -50,7 +54,7 @@ pub(super) fn samples(plugin: &Plugin, trees: &Trees) -> Vec<Sample> {
         ),
         counter("argocd_sops_data_keys_total", DATA_KEYS, data_keys.asked.saturating_sub(data_keys.unwrapped))
             .with("from", "cache"),
-        counter("argocd_sops_data_keys_total", DATA_KEYS, data_keys.unwrapped).with("from", "master key"),
+        counter("argocd_sops_data_keys_total", DATA_KEYS, data_keys.unwrapped).with("from", "master_key"),
         gauge("argocd_sops_data_keys_kept", "Data keys that are kept.", data_keys.kept as u64),
         counter(
             "argocd_sops_keys_loads_total",

@@ -93,8 +93,9 @@ impl Service {
     async fn generate(&self, call: &mut Call) -> Result<Reply, Error> {
         let receiving = call.request.phases().begin(Phase::Receive);
         let metadata = Metadata::read(call.upload.metadata().await?)?;
+        // Before anything can be wrong with its parameters: the line of an error names it, too.
+        call.is_for(&metadata.environment);
         let app = app::Request::from_plugin(metadata.variables).map_err(plugin::Error::App)?;
-        call.is_for(&app.environment);
         let archive = self.trees.receive(metadata.announced);
         let request = |app, tree, call: &Call, ahead| {
             let own = Source::of_tree(tree, &metadata.app, &metadata.above)?;
@@ -112,8 +113,8 @@ impl Service {
             let (ahead, received) = tokio::join!(ahead, receive(archive, call, receiving));
             self.plugin.generate(request(app, received?, call, ahead)?).await
         };
-        call.rendered();
         let reply = Reply::from(rendered?);
+        call.rendered();
         let bytes = prost::Message::encoded_len(&reply);
         if bytes > self.max_reply {
             return Err(Error::ReplyTooLarge { bytes, limit: self.max_reply });
@@ -125,11 +126,10 @@ impl Service {
     async fn announce(&self, call: &mut Call) -> Result<ParametersAnnouncementResponse, Error> {
         let receiving = call.request.phases().begin(Phase::Receive);
         let metadata = Metadata::read(call.upload.metadata().await?)?;
-        let environment = Environment::from_pairs(metadata.variables).map_err(plugin::Error::App)?;
-        call.is_for(&environment);
+        call.is_for(&metadata.environment);
         let tree = receive(self.trees.receive(metadata.announced), call, receiving).await?;
         let source = Source::of_tree(tree, &metadata.app, &metadata.above)?;
-        let announced = spawn_blocking(move || announce(Some(&source), &environment)).await;
+        let announced = spawn_blocking(move || announce(Some(&source), &metadata.environment)).await;
         Ok(announcements(announced.map_err(|_| Error::Bug)?))
     }
 }

@@ -15,6 +15,8 @@ use crate::repo::{Announced, Commit};
 pub(super) struct Metadata {
     /// Variables for the plugin.
     pub(super) variables: Vec<(String, String)>,
+    /// What Argo CD says in them about the Application.
+    pub(super) environment: Environment,
     /// The application's folder, relative to the root of the archive.
     pub(super) app: String,
     /// The path of the archive's root in the repository: not empty where Argo CD has trimmed it.
@@ -104,7 +106,7 @@ impl Metadata {
             Some(Commit { repository: repository.to_owned(), revision: revision.to_owned(), above: above.clone() })
         });
         let announced = Announced { checksum, size: u64::try_from(size).unwrap_or(0), commit };
-        Ok(Self { variables, app, above: root.unwrap_or_default(), announced })
+        Ok(Self { variables, environment, app, above: root.unwrap_or_default(), announced })
     }
 }
 

@@ -69,7 +69,7 @@ impl Default for Metrics {
             ),
             git: count(
                 "archive_git_bytes_total",
-                "Bytes of `.git` in archives that were unpacked; the repo-server can exclude it.",
+                "Bytes of `.git`, unpacked, in all archives that arrived; the repo-server can leave it out.",
             ),
             applications: Mutex::default(),
             start: process::now(),

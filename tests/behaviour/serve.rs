@@ -60,6 +60,28 @@ async fn the_messages_of_errors_are_those_of_the_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_request_has_one_line_that_names_its_application() {
+    let (world, server) = served();
+    for parameters in [SECRETS, r#"[{"name":"valuesFile","array":["secrets.yaml"]}]"#, "not JSON"] {
+        generate(&server, &messages(&world, COMMIT, parameters)).await;
+    }
+    let (_, log) = server.end();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("request ended")).collect();
+    assert!(lines.len() == 3 && lines.iter().all(|line| line.contains("application=\"web\"")), "{log}");
+    assert_eq!(log.matches(" render=").count(), 1, "of what was rendered: {log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_will_be_refused_is_said_at_start() {
+    let (_, log) = served().1.end();
+    assert!(log.contains("INFO `ARGOCD_SOPS_POLICY=open`: every project may use every key"), "{log}");
+    let world = World::new().set("ARGOCD_SOPS_POLICY", "/etc/policy.yaml").set("ARGOCD_SOPS_HELM", "/no/helm");
+    let (_, log) = world.serve().end();
+    assert!(log.contains("WARN only `ARGOCD_SOPS_POLICY=open` is supported yet: nothing is decrypted"), "{log}");
+    assert!(log.contains("WARN cannot find helm (`/no/helm`): nothing is rendered"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_second_application_of_a_commit_unpacks_nothing() {
     let (world, server) = served();
     let one = generate(&server, &messages(&world, COMMIT, SECRETS)).await;
