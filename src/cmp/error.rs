@@ -77,7 +77,6 @@ impl Error {
             Self::NoMetadata | Self::MetadataTwice | Self::EmptyMessage | Self::NoChecksum | Self::Source(_) => {
                 Code::InvalidArgument
             }
-            Self::MessageTooLarge { .. } => Code::ResourceExhausted,
             Self::Broken { .. } => Code::Aborted,
             Self::Archive(error) => match error {
                 ArchiveError::Checksum
@@ -95,7 +94,7 @@ impl Error {
                 Fault::Decrypt => Code::FailedPrecondition,
                 Fault::Dependency => Code::Unavailable,
             },
-            Self::ReplyTooLarge { .. } => Code::ResourceExhausted,
+            Self::MessageTooLarge { .. } | Self::ReplyTooLarge { .. } => Code::ResourceExhausted,
             Self::Bug => Code::Internal,
         }
     }
