@@ -12,6 +12,12 @@ pub struct Deadline {
     allowed: Duration,
 }
 
+/// Seconds for people, to a tenth.
+#[must_use]
+pub fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10.0).round() / 10.0
+}
+
 /// The deadline passed before the work was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Passed {

@@ -116,6 +116,9 @@ impl Failure {
             | Self::ExtractPath(_) => Fault::Application.exit_code(),
             Self::Decrypt { cause, .. } => Fault::from(cause.kind()).exit_code(),
             Self::Unlock { .. } => Fault::Decrypt.exit_code(),
+            Self::Server(cmp::Error::Socket(cmp::socket::Error::Name { .. } | cmp::socket::Error::TooLong { .. })) => {
+                Fault::Application.exit_code()
+            }
             Self::Unhealthy(_)
             | Self::Output(_)
             | Self::Runtime(_)

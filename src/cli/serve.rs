@@ -50,15 +50,19 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
         let served = tokio::select! {
             // In this order: who sees the socket may already ask for the end.
             biased;
-            signal = impatience => Err(Failure::Signal(signal)),
-            served = cmp::serve(options, trees, plugin, async { _ = asked.await }) => served.map_err(Failure::Server),
+            signal = impatience => {
+                warn!("asked to end a second time: calls that are running are not answered");
+                Ok(ExitCode::from(128 + signal))
+            }
+            served = cmp::serve(options, trees, plugin, async { _ = asked.await }) => {
+                served.map(|()| ExitCode::SUCCESS).map_err(Failure::Server)
+            }
         };
         traces.end().await;
         served
     });
     runtime.shutdown_background();
-    served?;
-    Ok(ExitCode::SUCCESS)
+    served
 }
 
 /// What requests will be refused for. It is no error: plain applications render, and the Pod must become ready.

@@ -29,6 +29,7 @@ pub(super) struct Call {
     pub(super) deadline: Deadline,
     /// What operators see of it; dropped before its end, the client went away.
     pub(super) request: telemetry::Request,
+    received: bool,
     /// Held until it is answered: the server does not end before.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -44,7 +45,13 @@ impl Call {
     ) -> Self {
         let request = telemetry::Request::begin(metrics, method, call.metadata());
         let allowed = granted(call.metadata()).map_or(allowed, |granted| allowed.min(granted));
-        Self { upload: Upload::new(call.into_inner()), deadline: Deadline::within(allowed), request, _place: place }
+        Self {
+            upload: Upload::new(call.into_inner()),
+            deadline: Deadline::within(allowed),
+            request,
+            received: false,
+            _place: place,
+        }
     }
 
     /// What its work is held to.
@@ -64,6 +71,7 @@ impl Call {
     pub(super) fn received(&mut self, had: Had, git_bytes: u64) {
         let Upload { bytes, chunks, .. } = self.upload;
         self.request.received(Received { bytes, chunks, git_bytes });
+        self.received = true;
         self.request.tree(had.name());
     }
 
@@ -81,6 +89,10 @@ impl Call {
     /// Answers, when the stream has been read to its end or the deadline has passed.
     pub(super) async fn answer<T>(mut self, outcome: Result<T, Error>) -> Result<Response<T>, Status> {
         let _ = self.deadline.limit(self.upload.drain()).await;
+        if !self.received {
+            let Upload { bytes, chunks, .. } = self.upload;
+            self.request.received(Received { bytes, chunks, git_bytes: 0 });
+        }
         match outcome {
             Ok(reply) => {
                 self.request.end(Code::Ok, None);

@@ -1,4 +1,4 @@
-//! Those who connect to the plugin's socket: only who may, never too many, and whatever the machine runs out of.
+//! Those who connect to the plugin's socket: who they are, never too many, and whatever the machine runs out of.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use rustix::process::geteuid;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Sleep, sleep};
 use tokio_stream::Stream;
-use tonic::transport::server::{Connected, UdsConnectInfo};
+use tonic::transport::server::Connected;
+use tonic::{Request, Status};
 use tracing::warn;
 
 /// The most connections at once; who comes later waits in the kernel's queue. The repo-server holds one for each request.
@@ -25,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often the log says the same thing.
 const SAY_AGAIN: Duration = Duration::from_mins(1);
 
-/// Connections that may be served: a stream that never yields an error. It survives a machine that has run out of descriptors
+/// Connections to be served: a stream that never yields an error. It survives a machine that has run out of descriptors
 /// or memory, and ends when the socket's file is gone and nobody waits any more.
 pub struct Connections {
     listener: UnixListener,
@@ -75,17 +77,45 @@ impl Connections {
         Poll::Ready(place)
     }
 
-    fn may_connect(&mut self, stream: &UnixStream) -> bool {
+    /// Who has connected. One who may not is let in all the same, to be told so: the repo-server waits for ever for a server
+    /// that closes at once, and holds the repository meanwhile (argo-cd 3.6, `cmpserver/apiclient/clientset.go`).
+    fn peer(&mut self, stream: &UnixStream) -> Peer {
         let uid = stream.peer_cred().ok().map(|peer| peer.uid());
         let may = uid.is_some_and(|uid| self.allowed.contains(&uid));
         if !may && self.refused.now() {
             warn!(
                 uid,
-                "a connection was refused, since it comes from another user; if that is the repo-server, run this container as \
-                 its user, or list its uid in `ARGOCD_SOPS_ALLOWED_UIDS`"
+                "another user is refused; if that is the repo-server, run this container as its user, or list its uid in \
+                 `ARGOCD_SOPS_ALLOWED_UIDS`"
             );
         }
-        may
+        Peer { uid, may }
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    uid: Option<u32>,
+    may: bool,
+}
+
+/// Lets calls pass of users who may call.
+///
+/// # Errors
+///
+/// The refusal of all others.
+pub(super) fn who_may(call: Request<()>) -> Result<Request<()>, Status> {
+    match call.extensions().get::<Peer>() {
+        Some(Peer { may: true, .. }) => Ok(call),
+        peer => {
+            let uid = peer.and_then(|peer| peer.uid).map_or("an unknown user".into(), |uid| format!("uid {uid}"));
+            let own = geteuid().as_raw();
+            Err(Status::permission_denied(format!(
+                "{uid} may not use this plugin, which runs as uid {own}\n  hint: run its container as the repo-server's user, or \
+                 list that user in `ARGOCD_SOPS_ALLOWED_UIDS`"
+            )))
+        }
     }
 }
 
@@ -104,10 +134,10 @@ impl Stream for Connections {
             }
             let Some(place) = ready!(this.poll_place(context)) else { return Poll::Ready(None) };
             match this.listener.poll_accept(context) {
-                Poll::Ready(Ok((stream, _))) if this.may_connect(&stream) => {
-                    return Poll::Ready(Some(Ok(Connection { stream, _place: place })));
+                Poll::Ready(Ok((stream, _))) => {
+                    let peer = this.peer(&stream);
+                    return Poll::Ready(Some(Ok(Connection { stream, peer, _place: place })));
                 }
-                Poll::Ready(Ok(_)) => {}
                 // He who connected has gone again.
                 Poll::Ready(Err(cause)) if cause.kind() == io::ErrorKind::ConnectionAborted => {}
                 Poll::Ready(Err(cause)) => {
@@ -137,18 +167,19 @@ impl Places {
     }
 }
 
-/// A connection of somebody who may, and its place among the others.
+/// A connection, and its place among the others.
 #[derive(Debug)]
 pub struct Connection {
     stream: UnixStream,
+    peer: Peer,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connected for Connection {
-    type ConnectInfo = UdsConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Peer {
+        self.peer
     }
 }
 
@@ -202,9 +233,8 @@ impl Seldom {
 mod tests {
     use std::path::PathBuf;
 
-    use rustix::process::geteuid;
-    use tokio::io::AsyncReadExt as _;
     use tokio_stream::StreamExt as _;
+    use tonic::Code;
 
     use super::*;
 
@@ -225,13 +255,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_user_is_refused() {
+    async fn another_user_is_refused_call_by_call() {
         let mut door = door();
-        door.connections.allowed = BTreeSet::from([geteuid().as_raw() + 1]);
-        let mut refused = UnixStream::connect(&door.path).await.unwrap();
-        drop(door.open);
-        assert!(door.connections.next().await.is_none());
-        assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+        for (uid, may) in [(geteuid().as_raw() + 1, false), (geteuid().as_raw(), true)] {
+            door.connections.allowed = BTreeSet::from([uid]);
+            let _client = UnixStream::connect(&door.path).await.unwrap();
+            let mut call = Request::new(());
+            call.extensions_mut().insert(door.connections.next().await.unwrap().unwrap().connect_info());
+            assert_eq!(who_may(call).err().map(|status| status.code()), (!may).then_some(Code::PermissionDenied));
+        }
+        assert!(who_may(Request::new(())).is_err(), "a connection of nobody");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
+use crate::deadline::seconds;
 use crate::message;
 use crate::plugin::{self, Fault};
 use crate::repo::{self, ArchiveError};
@@ -40,7 +41,7 @@ pub(super) enum Error {
     Plugin(#[from] plugin::Error),
     #[error("the manifests are larger than one message may be: {bytes} bytes, {limit} are allowed")]
     ReplyTooLarge { bytes: usize, limit: usize },
-    #[error("not done within {:.1} s ({phases})", allowed.as_secs_f64())]
+    #[error("not done within {} s ({phases})", seconds(*allowed))]
     TooLate { allowed: Duration, phases: String },
     #[error("this is a bug of argocd-sops {}; please report it, with the lines of its log", env!("CARGO_PKG_VERSION"))]
     Bug,

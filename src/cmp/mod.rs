@@ -34,6 +34,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{interval, sleep, timeout};
 use tokio_stream::{StreamExt as _, pending};
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tracing::{info, warn};
@@ -163,7 +164,7 @@ pub async fn serve(
         .initial_stream_window_size(WINDOW)
         .http2_max_header_list_size(MAX_HEADERS)
         .add_service(health_service)
-        .add_service(service)
+        .add_service(InterceptedService::new(service, connections::who_may))
         .serve_with_incoming_shutdown(connections, async {
             end.await;
             drop(closing);

@@ -64,7 +64,10 @@ impl Upload {
     /// Reads the stream to its end. The repo-server looks for an answer only when it has sent everything: it would report
     /// an early one as `error sending stream: EOF`, without a word of ours.
     pub(super) async fn drain(&mut self) {
-        while let Ok(Some(_)) = self.message().await {}
+        while !self.ended {
+            // What makes no sense is counted and left at that.
+            let _ = self.chunk().await;
+        }
     }
 
     async fn message(&mut self) -> Result<Option<Request>, Error> {

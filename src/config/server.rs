@@ -29,7 +29,7 @@ impl Variables {
             socket: self.socket()?,
             http: self.http_address()?,
             timeout: self.timeout()?,
-            drain: self.duration("ARGOCD_SOPS_DRAIN", Duration::from_secs(20))?,
+            drain: self.duration_or_none("ARGOCD_SOPS_DRAIN", Duration::from_secs(20))?,
             max_message: self.max_message()?,
         })
     }
@@ -111,7 +111,7 @@ impl Variables {
         let defaults = repo::Limits::default();
         let by_commit = Error { name: "ARGOCD_SOPS_TREES_BY_COMMIT", expected: "`true` or `false`" };
         Ok(repo::Limits {
-            unpacked_bytes: self.bytes("ARGOCD_SOPS_TREE_SIZE", defaults.unpacked_bytes)?,
+            unpacked_bytes: self.bytes("ARGOCD_SOPS_TREE_SIZE", defaults.unpacked_bytes)?.max(1),
             entries: usize::try_from(self.number("ARGOCD_SOPS_TREE_ENTRIES", defaults.entries as u64)?)
                 .unwrap_or(usize::MAX),
             by_commit: match self.text_of(by_commit.name, by_commit.expected)? {
@@ -119,7 +119,7 @@ impl Variables {
                 Some("false") => false,
                 Some(_) => return Err(by_commit),
             },
-            keep: self.duration("ARGOCD_SOPS_TREES_KEEP", defaults.keep)?,
+            keep: self.duration_or_none("ARGOCD_SOPS_TREES_KEEP", defaults.keep)?,
             kept_bytes: self.bytes("ARGOCD_SOPS_TREES_SIZE", defaults.kept_bytes)?,
             ..defaults
         })

@@ -36,7 +36,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::app::Plan;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, seconds};
 use crate::repo;
 use crate::values::Sources;
 
@@ -95,19 +95,19 @@ pub enum Error {
         signal: i32,
     },
     /// The time was up.
-    #[error("helm did not finish within {} s", allowed.as_secs_f32())]
+    #[error("helm did not finish within {} s", seconds(*allowed))]
     TooLate {
         /// The time that the request had.
         allowed: Duration,
     },
     /// The time was up before helm could be started.
-    #[error("all helm processes that may run were busy for {} s", allowed.as_secs_f32())]
+    #[error("all helm processes that may run were busy for {} s", seconds(*allowed))]
     Queue {
         /// The time that the request had.
         allowed: Duration,
     },
     /// The dependency build was not done in time.
-    #[error("the chart's dependencies were not built within {} s", allowed.as_secs_f32())]
+    #[error("the chart's dependencies were not built within {} s", seconds(*allowed))]
     BuildTooLate {
         /// The time that the request had.
         allowed: Duration,

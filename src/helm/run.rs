@@ -55,13 +55,21 @@ impl Rendered {
 
 /// A child in a process group of its own, killed and reaped when dropped.
 pub(super) struct Process {
-    child: Child,
+    /// Always there, until this is dropped.
+    child: Option<Child>,
     group: Option<Pid>,
 }
 
 impl Drop for Process {
+    /// Kills what still runs, and reaps it soon: tokio would do so at some later event of an idle server.
     fn drop(&mut self) {
+        if self.group.is_none() {
+            return;
+        }
         self.kill();
+        if let (Some(mut child), Ok(runtime)) = (self.child.take(), Handle::try_current()) {
+            runtime.spawn(async move { child.wait().await });
+        }
     }
 }
 
@@ -101,7 +109,7 @@ impl Process {
         };
         let child = child.map_err(|cause| Error::Start { program: program.to_string_lossy().into_owned(), cause })?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        Ok(Self { child, group })
+        Ok(Self { child: Some(child), group })
     }
 
     /// Kills the whole group. The id cannot belong to someone else: it is let go as soon as the child is reaped.
@@ -113,11 +121,12 @@ impl Process {
 
     /// Reads both streams to their end and waits for the exit. More than `max_output` bytes of output end the child.
     pub(super) async fn finish(&mut self, max_output: usize) -> Result<Finished, Error> {
-        let (output, errors) = (self.child.stdout.take(), self.child.stderr.take());
+        let Some(child) = &mut self.child else { return Err(Error::Io(io::ErrorKind::NotFound.into())) };
+        let (output, errors) = (child.stdout.take(), child.stderr.take());
         let read = async { tokio::join!(read_all(output, max_output), read_some(errors)) };
         let (output, errors) = read.await;
         let Some(output) = output.map_err(Error::Io)? else { return Err(Error::TooMuch { limit: max_output }) };
-        let status = self.child.wait().await.map_err(Error::Io)?;
+        let status = child.wait().await.map_err(Error::Io)?;
         self.group = None;
         Ok(Finished { output, errors, status })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, seconds};
 use crate::phases::Phases;
 use crate::{app, helm, manifests, sops, values};
 
@@ -22,7 +22,7 @@ pub enum Error {
     #[error(transparent)]
     Manifests(#[from] manifests::Error),
     /// The time was up.
-    #[error("{what} within {} s{}", allowed.as_secs_f32(), in_brackets(spent))]
+    #[error("{what} within {} s{}", seconds(*allowed), in_brackets(spent))]
     TooLate {
         /// What was not done.
         what: &'static str,

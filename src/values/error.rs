@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Refused;
+use crate::deadline::seconds;
 use crate::keyring;
 use crate::repo::{self, RepoPath};
 use crate::sops;
@@ -75,7 +76,7 @@ pub enum Error {
         file: RepoPath,
     },
     /// The time was up.
-    #[error("the values files were not decrypted within {} s", allowed.as_secs_f32())]
+    #[error("the values files were not decrypted within {} s", seconds(*allowed))]
     TooLate {
         /// The time that the request had.
         allowed: Duration,

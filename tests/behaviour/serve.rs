@@ -235,6 +235,34 @@ async fn a_deadline_is_met_and_the_error_says_what_the_time_went_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_takes_its_helm_along() {
+    let world = World::new();
+    let note = world.path("note");
+    world.file("slow", &format!("#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}; sleep 60\n", note.display()));
+    std::fs::set_permissions(world.path("slow"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let slow = world.path("slow").display().to_string();
+    let world = world.set("ARGOCD_SOPS_HELM", &slow);
+    let server = world.serve();
+    let connection = Connection::open(&server.socket).await;
+    let mut sending = connection.begin("GenerateManifest", None).await;
+    for message in messages(&world, COMMIT, "null") {
+        sending.send(&message).await;
+    }
+    let answer = tokio::spawn(sending.end());
+    while !note.exists() {
+        tokio::task::yield_now().await;
+    }
+    let helm = format!("/proc/{}", std::fs::read_to_string(note).unwrap().trim());
+    answer.abort();
+    drop(connection);
+    while std::path::Path::new(&helm).exists() {
+        tokio::task::yield_now().await;
+    }
+    let (_, log) = server.end();
+    assert!(log.contains("code=\"Canceled\""), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_running_call_is_answered_after_sigterm() {
     let (world, server) = served();
     let messages = messages(&world, COMMIT, SECRETS);
