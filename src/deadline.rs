@@ -12,10 +12,10 @@ pub struct Deadline {
     allowed: Duration,
 }
 
-/// Seconds for people, to a tenth.
+/// Seconds for people, to a hundredth.
 #[must_use]
 pub fn seconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 10.0).round() / 10.0
+    (time.as_secs_f64() * 100.0).round() / 100.0
 }
 
 /// The deadline passed before the work was done.

@@ -179,13 +179,13 @@ fn a_signal_ends_helm_as_well() {
     let helm = loop {
         match fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse::<i32>().ok()) {
             Some(pid) => break pid,
-            None => assert!(begin.elapsed().as_secs() < 20, "helm was not started"),
+            None => assert!(begin.elapsed().as_secs() < 60, "helm was not started"),
         }
     };
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(143));
     let gone = || !fs::read_to_string(format!("/proc/{helm}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     while !gone() {
-        assert!(begin.elapsed().as_secs() < 20, "helm outlived us");
+        assert!(begin.elapsed().as_secs() < 60, "helm outlived us");
     }
 }
