@@ -24,7 +24,10 @@ const VOLATILE: &[&str] = &[
     "shuffle",
 ];
 
-/// Families of such functions, for those to come: `randAlpha`, `genCA`, `uuidv4`.
+/// Functions that make a text of one in which no braces can be seen.
+const DECODERS: &[&str] = &["b32dec", "b64dec", "decryptAES"];
+
+/// Families of functions of time or chance, for those to come: `randAlpha`, `genCA`, `uuidv4`.
 const VOLATILE_FAMILIES: &[&str] = &["gen", "rand", "uuid"];
 
 /// Strings in actions may hold actions, as `tpl` renders them.
@@ -55,7 +58,8 @@ impl Actions {
     /// Looks at a text that may be rendered by `tpl`, once YAML or something else has taken its quotes off: all names
     /// between braces count, wherever strings begin and end.
     pub(super) fn data(&mut self, text: &[u8]) {
-        self.parts |= hides_braces(text);
+        // YAML decodes as well.
+        self.parts |= hides_braces(text) || memmem::find(text, b"!!binary").is_some();
         let mut rest = text;
         while let Some(begin) = memmem::find(rest, b"{{") {
             rest = &rest[begin + 2..];
@@ -141,6 +145,7 @@ impl Actions {
         self.volatile |= VOLATILE.iter().any(is)
             || VOLATILE_FAMILIES.iter().any(|family| name.starts_with(family.as_bytes()) && name.len() > family.len());
         self.renders_texts |= name == b"tpl";
+        self.parts |= DECODERS.iter().any(is);
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
 
-use super::{Look, TEMPLATES};
+use super::{Look, holds_templates};
 
 /// Archives in archives that are opened.
 const MAX_ARCHIVES: usize = 4;
@@ -31,7 +31,8 @@ pub(super) fn look(look: &mut Look, archive: &[u8], archives: usize) -> Option<(
         }
         let path = entry.path().ok()?.to_string_lossy().into_owned();
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        let templates = folders.split('/').any(|folder| folder == TEMPLATES);
+        // The outermost folder is the chart's own.
+        let templates = folders.split_once('/').is_some_and(|(_, within)| holds_templates(within));
         let mut content = Vec::new();
         entry.by_ref().take(look.bytes + 1).read_to_end(&mut content).ok()?;
         look.file(name, &content, templates, archives)?;

@@ -39,7 +39,7 @@ pub fn is_volatile(chart: &Path, values: &Values, plan: &Plan) -> bool {
         look.actions.data(value.replace('\\', "").as_bytes());
     }
     // The inline values are among the values.
-    look.folder(chart, 0, false).is_none() || look.actions.are_volatile()
+    look.folder(chart, "", 0).is_none() || look.actions.are_volatile()
 }
 
 /// A walk through all that a chart consists of. `None` where something cannot be looked at.
@@ -54,7 +54,9 @@ impl Look {
         Self { actions: Actions::default(), bytes: MAX_BYTES, entries: MAX_ENTRIES }
     }
 
-    fn folder(&mut self, folder: &Path, depth: usize, templates: bool) -> Option<()> {
+    /// Looks at all that is in a folder; `within` is its path in the chart.
+    fn folder(&mut self, folder: &Path, within: &str, depth: usize) -> Option<()> {
+        let templates = holds_templates(within);
         for entry in fs::read_dir(folder).ok()? {
             let path = entry.ok()?.path();
             self.entries = self.entries.checked_sub(1)?;
@@ -63,7 +65,8 @@ impl Look {
             let name = path.file_name()?.to_string_lossy().into_owned();
             if metadata.is_dir() {
                 (depth < MAX_DEPTH).then_some(())?;
-                self.folder(&path, depth + 1, templates || name == TEMPLATES)?;
+                let within = if within.is_empty() { name } else { format!("{within}/{name}") };
+                self.folder(&path, &within, depth + 1)?;
             } else if metadata.is_file() {
                 let mut content = Vec::new();
                 fs::File::open(&path).ok()?.take(self.bytes + 1).read_to_end(&mut content).ok()?;
@@ -90,8 +93,20 @@ impl Look {
     }
 }
 
-/// The folder of a chart whose files are templates.
-const TEMPLATES: &str = "templates";
+/// Whether the files of a folder are templates, by its path in the chart: `templates` of the chart or of a sub-chart. What
+/// lies in another folder of that name is data.
+fn holds_templates(within: &str) -> bool {
+    let mut folders = within.split('/');
+    while let Some(folder) = folders.next() {
+        match folder {
+            "templates" => return true,
+            // Then comes the name of a sub-chart.
+            "charts" => drop(folders.next()),
+            _ => return false,
+        }
+    }
+    false
+}
 
 #[cfg(test)]
 mod tests;

@@ -110,6 +110,29 @@ fn a_template_made_of_parts_is_not_trusted() {
 }
 
 #[test]
+fn a_text_that_is_decoded_before_it_is_rendered_is_not_trusted() {
+    // `{{ now }}`
+    let text = "a: e3sgbm93IH19";
+    let chart = |template: &'static [u8]| [("templates/a.yaml", template)];
+    assert!(volatile(&chart(b"{{ tpl (b64dec .Values.a) . }}"), text, ""));
+    assert!(!volatile(&chart(b"{{ b64dec .Values.a }}"), text, ""), "nobody renders it");
+    assert!(volatile(&chart(b"{{ tpl .Values.a . }}"), "a: !!binary e3sgbm93IH19", ""));
+}
+
+#[test]
+fn data_in_a_folder_that_is_called_templates_is_data() {
+    let json: &[u8] = br#"{"a": "{{ \"x\" | print now }}"}"#;
+    for name in ["files/templates/a.json", "charts/sub/files/templates/a.json"] {
+        assert!(volatile(&[(name, json)], "", ""), "{name}");
+    }
+    let sub = archive("sub/files/templates/a.json", json);
+    assert!(volatile(&[("charts/sub-1.0.0.tgz", &sub)], "", ""));
+    for name in ["templates/a.yaml", "charts/sub/templates/deep/a.yaml"] {
+        assert!(!volatile(&[(name, b"{{ default \"now\" .Values.x }}")], "", ""), "{name}");
+    }
+}
+
+#[test]
 fn every_file_of_a_chart_is_looked_at() {
     let now = b"{{ now }}";
     for name in ["templates/_helpers.tpl", "files/page.html", "values.yaml", "charts/sub/templates/deep/x.yaml", ".x"] {
@@ -145,7 +168,7 @@ fn what_cannot_be_looked_at_counts_as_volatile() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(".", folder.path().join("loop")).unwrap();
     let mut look = Look::new();
-    assert!(look.folder(folder.path(), 0, false).is_none());
+    assert!(look.folder(folder.path(), "", 0).is_none());
 }
 
 #[test]
