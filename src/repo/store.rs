@@ -16,8 +16,8 @@ use super::remover::Remover;
 use super::tree::Tree;
 use super::trees::{Announced, Commit, Had, Stats};
 
-/// How many checksums and commits of one tree are remembered: with `.git` in the archive, every second brings another.
-const MAX_NAMES: usize = 256;
+/// How many commits of one tree are remembered: several may have the same files, or be known by several addresses.
+const MAX_COMMITS: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -45,7 +45,8 @@ struct State {
 #[derive(Debug)]
 struct Kept {
     tree: Arc<Tree>,
-    checksums: VecDeque<[u8; 32]>,
+    /// Of the archive that it was made of.
+    checksum: [u8; 32],
     commits: VecDeque<Commit>,
     made: Instant,
     /// When it was last seen in use.
@@ -143,7 +144,7 @@ impl Store {
     /// Counts and tells how the tree of an upload that has just begun is had.
     pub(super) fn begun(&self, announced: &Announced, role: &Role) -> Had {
         let mut state = self.lock();
-        let by_checksum = state.kept.iter().any(|kept| kept.checksums.contains(&announced.checksum));
+        let by_checksum = state.kept.iter().any(|kept| kept.checksum == announced.checksum);
         let (had, counted) = match role {
             Role::Known(_) if by_checksum => (Had::ByChecksum, &mut state.stats.known_by_checksum),
             Role::Known(_) => (Had::ByCommit, &mut state.stats.known_by_commit),
@@ -167,11 +168,15 @@ impl Store {
         self.lock().stats.received_bytes += bytes;
     }
 
-    /// Remembers that a verified archive was a tree's.
+    /// Remembers what else names a tree, once the archive that was announced has been verified. If only its commit has led
+    /// to the tree, nobody has looked into it: its checksum names nothing.
     pub(super) fn confirm(&self, tree: &Arc<Tree>, announced: &Announced) {
         let mut state = self.lock();
         if let Some(kept) = state.kept.iter_mut().find(|kept| Arc::ptr_eq(&kept.tree, tree)) {
-            kept.remember(announced);
+            kept.used = Instant::now();
+            if kept.checksum == announced.checksum {
+                kept.remember(announced);
+            }
         }
     }
 
@@ -228,7 +233,7 @@ impl State {
     fn find(&mut self, announced: &Announced, limits: &Limits) -> Option<&mut Kept> {
         let commit = announced.names().filter(|_| limits.by_commit);
         let place = |same: &dyn Fn(&Kept) -> bool| self.kept.iter().position(same);
-        let place = place(&|kept| kept.checksums.contains(&announced.checksum))
+        let place = place(&|kept| kept.checksum == announced.checksum)
             .or_else(|| place(&|kept| commit.is_some_and(|commit| kept.commits.contains(commit))))?;
         let kept = self.kept.get_mut(place)?;
         kept.used = Instant::now();
@@ -280,10 +285,10 @@ impl Kept {
     }
 
     fn remember(&mut self, announced: &Announced) {
-        self.used = Instant::now();
-        remember(&mut self.checksums, &announced.checksum);
-        if let Some(commit) = announced.names() {
-            remember(&mut self.commits, commit);
+        let Some(commit) = announced.names().filter(|commit| !self.commits.contains(commit)) else { return };
+        self.commits.push_back(commit.clone());
+        if self.commits.len() > MAX_COMMITS {
+            self.commits.pop_front();
         }
     }
 }
@@ -330,8 +335,8 @@ impl Lead {
         self.published = true;
         if !state.closed {
             let now = Instant::now();
-            let (checksums, commits) = Default::default();
-            let mut kept = Kept { tree: tree.clone(), checksums, commits, made: now, used: now };
+            let checksum = self.flight.announced.checksum;
+            let mut kept = Kept { tree: tree.clone(), checksum, commits: VecDeque::new(), made: now, used: now };
             kept.remember(&self.flight.announced);
             state.kept.push(kept);
             let gone = state.sweep(&store.limits, now);
@@ -354,15 +359,6 @@ impl Drop for Lead {
 
 fn guard(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn remember<T: Clone + PartialEq>(names: &mut VecDeque<T>, name: &T) {
-    if !names.contains(name) {
-        names.push_back(name.clone());
-    }
-    if names.len() > MAX_NAMES {
-        names.pop_front();
-    }
 }
 
 #[cfg(test)]

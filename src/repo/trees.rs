@@ -316,15 +316,25 @@ mod tests {
     #[tokio::test]
     async fn a_full_commit_id_names_a_tree() {
         let kit = kit(Limits::default());
-        let (archive, same) = (sample("a: 1"), [sample("a: 1"), Vec::new()].concat());
-        let other = sample("git has touched a file");
+        let (archive, other) = (sample("a: 1"), sample("git has touched a file"));
         let tree = kit.send(&archive, at(&archive, ONE)).await.unwrap();
         assert!(Arc::ptr_eq(&tree, &kit.send(&other, at(&other, ONE)).await.unwrap()));
         assert_eq!(kit.trees.stats().known_by_commit, 1);
-        // By now its checksum is known as well.
+        // The same archive is another commit's as well.
+        assert!(Arc::ptr_eq(&tree, &kit.send(&archive, at(&archive, TWO)).await.unwrap()));
         assert!(Arc::ptr_eq(&tree, &kit.send(&other, at(&other, TWO)).await.unwrap()));
-        assert!(Arc::ptr_eq(&tree, &kit.send(&same, at(&same, TWO)).await.unwrap()));
         assert_eq!(kit.seen(), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn an_archive_that_was_not_looked_into_is_not_known_by_its_checksum() {
+        let kit = kit(Limits::default());
+        let (archive, other) = (sample("a: 1"), sample("a: 2"));
+        kit.send(&archive, at(&archive, ONE)).await.unwrap();
+        assert_eq!(text(&kit.send(&other, at(&other, ONE)).await.unwrap()), "a: 1", "the commit is trusted");
+        for announced in [at(&other, TWO), at(&other, "streamed"), of(&other)] {
+            assert_eq!(text(&kit.send(&other, announced).await.unwrap()), "a: 2", "and nothing beyond it");
+        }
     }
 
     #[tokio::test]
