@@ -114,10 +114,6 @@ impl Index {
         self.items.insert(path, item);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.items.len()
-    }
-
     #[cfg(test)]
     pub(super) fn into_items(self) -> BTreeMap<Vec<u8>, Item> {
         self.items

@@ -78,6 +78,7 @@ struct Writer<'a> {
     known: Option<(Known<'a>, OwnedFd)>,
     make_room: &'a dyn Fn() -> bool,
     made: Unpacked,
+    entries: usize,
     links: usize,
     names: usize,
     /// The content of a file that is compared.
@@ -99,7 +100,18 @@ impl<'a> Writer<'a> {
         // A known tree is a help, no need.
         let known = known.and_then(|known| open(known.folder).ok().map(|root| (known, root)));
         let made = Unpacked::default();
-        Ok(Self { limits, root, open: Vec::new(), known, make_room, made, links: 0, names: 0, content: Vec::new() })
+        Ok(Self {
+            limits,
+            root,
+            open: Vec::new(),
+            known,
+            make_room,
+            made,
+            entries: 0,
+            links: 0,
+            names: 0,
+            content: Vec::new(),
+        })
     }
 
     fn take_in(mut self, archive: impl BufRead) -> Result<Unpacked, ArchiveError> {
@@ -277,9 +289,11 @@ impl<'a> Writer<'a> {
     }
 
     fn note(&mut self, path: Vec<u8>, item: Item) -> Result<(), ArchiveError> {
+        // What is there twice was made twice.
+        self.entries += 1;
         self.names += path.len();
         self.made.index.insert(path, item);
-        if self.made.index.len() > self.limits.entries {
+        if self.entries > self.limits.entries {
             return Err(ArchiveError::TooMuch(Excess::Entries(self.limits.entries)));
         }
         if self.names > MAX_NAMES {

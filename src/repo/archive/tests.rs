@@ -142,6 +142,15 @@ fn the_last_file_of_a_name_counts_and_other_doubles_are_refused() {
 }
 
 #[test]
+fn a_file_that_is_written_often_counts_each_time() {
+    let rows = [file("a", ""); 4];
+    let (_place, outcome) = unpacked(&archive(&rows), &Limits { entries: 3, ..Limits::default() });
+    assert_eq!(outcome.unwrap_err().to_string(), "the archive holds more than 3 entries");
+    let (_place, outcome) = unpacked(&archive(&rows[..3]), &Limits { entries: 3, ..Limits::default() });
+    outcome.unwrap();
+}
+
+#[test]
 fn what_a_source_never_holds_is_refused_by_name() {
     for (kind, text) in [
         (EntryType::Link, "a hard link"),
