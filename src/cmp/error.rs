@@ -75,6 +75,7 @@ impl Error {
 
     fn code(&self) -> Code {
         match self {
+            Self::Source(repo::Error::Io { .. }) => Code::Internal,
             Self::NoMetadata | Self::MetadataTwice | Self::EmptyMessage | Self::NoChecksum | Self::Source(_) => {
                 Code::InvalidArgument
             }

@@ -165,10 +165,16 @@ impl Source {
     ///
     /// As [`Source::open`].
     pub fn open_trimmed(root: &Path, app: &str, above: &str) -> Result<Self, Error> {
-        let not_a_folder = |path: &dyn std::fmt::Display| Error::NotAFolder { path: path.to_string() };
+        let unopened = |path: &dyn std::fmt::Display, cause: io::Error| match cause.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
+                Error::NotAFolder { path: path.to_string() }
+            }
+            _ => Error::Io { path: shown(path.to_string().as_bytes()), cause },
+        };
         let outside = |path: &str| Error::Outside { path: path.to_owned() };
-        let root_path = root.canonicalize().map_err(|_| not_a_folder(&root.display()))?;
-        let dir = Dir::open_ambient_dir(&root_path, ambient_authority()).map_err(|_| not_a_folder(&root.display()))?;
+        let root_path = root.canonicalize().map_err(|cause| unopened(&root.display(), cause))?;
+        let dir =
+            Dir::open_ambient_dir(&root_path, ambient_authority()).map_err(|cause| unopened(&root.display(), cause))?;
         let source = Self {
             root: dir,
             root_path,
@@ -179,7 +185,7 @@ impl Source {
         source
             .root
             .open_dir(source.app.as_os_path())
-            .map_err(|cause| if is_escape(&cause) { outside(app) } else { not_a_folder(&app) })?;
+            .map_err(|cause| if is_escape(&cause) { outside(app) } else { unopened(&app, cause) })?;
         Ok(source)
     }
 
@@ -546,6 +552,19 @@ mod tests {
         assert_eq!(read(&source, Base::Application, "../shared/values.yaml").unwrap(), "e: 5");
         assert_eq!(read(&source, Base::Root, "shared/values.yaml").unwrap(), "e: 5");
         assert_eq!(read(&source, Base::Application, "linked/values.yaml").unwrap(), "e: 5");
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_not_called_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("circle", folder.path().join("circle")).unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let open = |app| Source::open(folder.path(), app).map(drop).unwrap_err();
+        assert!(matches!(open("circle"), Error::Io { .. }), "{:?}", open("circle"));
+        assert!(matches!(Source::open(&folder.path().join("circle"), "").map(drop), Err(Error::Io { .. })));
+        for app in ["file", "nothing"] {
+            assert!(matches!(open(app), Error::NotAFolder { .. }), "{app}");
+        }
     }
 
     #[test]
