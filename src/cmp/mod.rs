@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep, timeout};
 use tokio_stream::{StreamExt as _, pending};
 use tonic::service::interceptor::InterceptedService;
@@ -127,7 +128,7 @@ pub async fn serve(
     let calls = Arc::new(Semaphore::new(MAX_CALLS as usize));
     let service = Service {
         plugin,
-        trees,
+        trees: Arc::clone(&trees),
         metrics,
         calls: Arc::clone(&calls),
         timeout: options.timeout,
@@ -181,6 +182,8 @@ pub async fn serve(
     };
     drop(ending);
     sweeping.abort();
+    // Others hold them for a moment longer than this process may last.
+    let _ = spawn_blocking(move || trees.close()).await;
     served
 }
 

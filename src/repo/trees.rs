@@ -150,6 +150,12 @@ impl Trees {
         self.store.folder()
     }
 
+    /// Removes all trees but those that are in use; these go with their last user. Those that are still made are not kept.
+    pub fn close(&self) {
+        self.store.close();
+        let _ = fs::remove_dir(self.store.folder());
+    }
+
     /// What they have cost and saved.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -158,10 +164,8 @@ impl Trees {
 }
 
 impl Drop for Trees {
-    /// Removes all trees but those that are in use; these go with their last user.
     fn drop(&mut self) {
-        self.store.close();
-        let _ = fs::remove_dir(self.store.folder());
+        self.close();
     }
 }
 
