@@ -18,6 +18,10 @@ use crate::values::Policy;
 /// Threads for what never waits: calls, pipes, timers. Work that blocks has threads of its own.
 const THREADS: usize = 2;
 
+/// The most threads for work that blocks, made as they are needed. Each call may hold one while its archive arrives
+/// (`cmp::MAX_CALLS`), however slowly that is: there are some for the work of others.
+const BLOCKING_THREADS: usize = 1024 + 512;
+
 /// Serves until a signal asks for the end; a second one ends it at once.
 pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
     if let Some(done) = init::serve_as_init() {
@@ -34,6 +38,7 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
     let plugin = plugin(variables, policy.clone(), keeps)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?;
