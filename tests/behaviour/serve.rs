@@ -193,6 +193,18 @@ async fn an_error_waits_until_a_big_archive_has_been_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn messages_without_content_end_no_stream() {
+    let (_world, server) = served();
+    let mut sending = Connection::open(&server.socket).await.begin("GenerateManifest", None).await;
+    for _ in 0..3 {
+        sending.send(&AppStreamRequest::default()).await;
+    }
+    assert!(!sending.is_answered().await, "answered before the stream has ended");
+    let answer = sending.end().await;
+    assert_eq!(answer.message, "the stream holds a message without content");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_asked_about_repositories() {
     let (world, server) = served();
     let connection = Connection::open(&server.socket).await;
