@@ -75,7 +75,7 @@ impl Error {
 
     fn code(&self) -> Code {
         match self {
-            Self::Source(repo::Error::Io { .. }) => Code::Internal,
+            Self::Bug | Self::Source(repo::Error::Io { .. }) => Code::Internal,
             Self::NoMetadata | Self::MetadataTwice | Self::EmptyMessage | Self::NoChecksum | Self::Source(_) => {
                 Code::InvalidArgument
             }
@@ -97,7 +97,6 @@ impl Error {
                 Fault::Dependency => Code::Unavailable,
             },
             Self::MessageTooLarge { .. } | Self::ReplyTooLarge { .. } => Code::ResourceExhausted,
-            Self::Bug => Code::Internal,
         }
     }
 }
