@@ -175,7 +175,7 @@ pub(super) fn plugin(variables: &Variables, policy: Policy, keeps: Keeps) -> Res
         info!("`SOPS_AGE_KEY_CMD` and `SOPS_AGE_SSH_PRIVATE_KEY_CMD` are read by `decrypt` only");
     }
     let loader = Loader::new(policy, Keys::new(places), keeps.data_keys);
-    let mut helm = variables.helm();
+    let mut helm = variables.helm()?;
     helm.scratch = keeps.scratch.unwrap_or(helm.scratch);
     Ok(Plugin::new(helm, keeps.slots, loader, variables.manifests()?, keeps.renders))
 }

@@ -34,7 +34,7 @@ pub(super) fn run(variables: &Variables) -> Result<ExitCode, Failure> {
     let scratch = Some(trees.folder().to_owned());
     let keeps =
         Keeps { scratch, slots: variables.slots()?, data_keys: variables.data_keys()?, renders: variables.renders()? };
-    let (policy, helm) = (variables.policy()?, Helm::find(variables.helm()));
+    let (policy, helm) = (variables.policy()?, Helm::find(variables.helm()?));
     let plugin = plugin(variables, policy.clone(), keeps)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)

@@ -24,6 +24,10 @@ const MAX_CONNECTIONS: u32 = 256;
 /// How long nobody is accepted after the machine has run out of something.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long one may be connected without a word. A client of HTTP/2 speaks first, and does so at once; whoever does not takes
+/// the place of others.
+const SILENCE: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(10) };
+
 /// How often the log says the same thing.
 const SAY_AGAIN: Duration = Duration::from_mins(1);
 
@@ -136,7 +140,12 @@ impl Stream for Connections {
             match this.listener.poll_accept(context) {
                 Poll::Ready(Ok((stream, _))) => {
                     let peer = this.peer(&stream);
-                    return Poll::Ready(Some(Ok(Connection { stream, peer, _place: place })));
+                    return Poll::Ready(Some(Ok(Connection {
+                        stream,
+                        peer,
+                        silence: Some(Box::pin(sleep(SILENCE))),
+                        _place: place,
+                    })));
                 }
                 // He who connected has gone again.
                 Poll::Ready(Err(cause)) if cause.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -172,6 +181,8 @@ impl Places {
 pub struct Connection {
     stream: UnixStream,
     peer: Peer,
+    /// Until something has arrived: how long it may take.
+    silence: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -185,7 +196,14 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if read.is_ready() {
+            self.silence = None;
+        } else if let Some(silence) = &mut self.silence {
+            ready!(silence.as_mut().poll(context));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 
@@ -233,6 +251,7 @@ impl Seldom {
 mod tests {
     use std::path::PathBuf;
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio_stream::StreamExt as _;
     use tonic::Code;
 
@@ -293,6 +312,20 @@ mod tests {
         assert!(!third.is_finished());
         drop(first);
         assert!(third.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_loses_the_place() {
+        let mut door = door();
+        let mut talker = UnixStream::connect(&door.path).await.unwrap();
+        let mut talks = door.connections.next().await.unwrap().unwrap();
+        let _silent = UnixStream::connect(&door.path).await.unwrap();
+        let mut says_nothing = door.connections.next().await.unwrap().unwrap();
+        talker.write_all(b"a").await.unwrap();
+        assert_eq!(talks.read_u8().await.unwrap(), b'a');
+        assert_eq!(says_nothing.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let more = talks.read_u8();
+        assert!(tokio::time::timeout(SILENCE * 2, more).await.is_err(), "who has spoken may think");
     }
 
     #[test]

@@ -109,13 +109,19 @@ impl Error {
 pub struct Pages {
     metrics: Arc<Metrics>,
     samples: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+    lost: Box<dyn Fn() -> Option<&'static str> + Send + Sync>,
     ready: AtomicBool,
 }
 
 impl Pages {
-    /// Pages of a server that is not ready yet. `samples` reads the numbers of the rooms; it must not take long.
-    pub fn new(metrics: Arc<Metrics>, samples: impl Fn() -> Vec<Sample> + Send + Sync + 'static) -> Self {
-        Self { metrics, samples: Box::new(samples), ready: AtomicBool::new(false) }
+    /// Pages of a server that is not ready yet. `samples` reads the numbers of the rooms; it must not take long. `lost` says
+    /// what a server cannot do without and does not have any more, so that only a restart helps.
+    pub fn new(
+        metrics: Arc<Metrics>,
+        samples: impl Fn() -> Vec<Sample> + Send + Sync + 'static,
+        lost: impl Fn() -> Option<&'static str> + Send + Sync + 'static,
+    ) -> Self {
+        Self { metrics, samples: Box::new(samples), lost: Box::new(lost), ready: AtomicBool::new(false) }
     }
 
     /// Whether calls are taken: the socket is bound, and nobody has asked the server to end. Nothing else counts here: this
@@ -126,6 +132,7 @@ impl Pages {
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         const TEXT: &str = "text/plain; charset=utf-8";
+        let is_ready = self.ready.load(Ordering::Relaxed);
         let (status, kind, body) = match request.uri().path() {
             "/metrics" | "/healthz" | "/readyz" if ![Method::GET, Method::HEAD].contains(request.method()) => {
                 (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD\n".into())
@@ -137,8 +144,11 @@ impl Pages {
                     (StatusCode::INTERNAL_SERVER_ERROR, TEXT, "metrics cannot be written; the log says why\n".into())
                 }
             },
+            "/healthz" | "/readyz" if is_ready && let Some(lost) = (self.lost)() => {
+                (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{lost} is gone\n").into())
+            }
             "/healthz" => (StatusCode::OK, TEXT, "ok\n".into()),
-            "/readyz" if self.ready.load(Ordering::Relaxed) => (StatusCode::OK, TEXT, "ready\n".into()),
+            "/readyz" if is_ready => (StatusCode::OK, TEXT, "ready\n".into()),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting or ending\n".into()),
             _ => (StatusCode::NOT_FOUND, TEXT, "/metrics, /healthz or /readyz\n".into()),
         };
@@ -211,6 +221,7 @@ mod tests {
     struct Server {
         address: SocketAddr,
         pages: Arc<Pages>,
+        is_lost: Arc<AtomicBool>,
         shutdown: oneshot::Sender<()>,
         task: tokio::task::JoinHandle<()>,
     }
@@ -219,13 +230,18 @@ mod tests {
         let listener = Address::parse("127.0.0.1:0").unwrap().listen().await.unwrap();
         let address = listener.local_addr().unwrap();
         let samples = || vec![Sample::gauge("argocd_sops_trees", "Trees.", 2.0)];
-        let pages = Arc::new(Pages::new(Arc::new(Metrics::default()), samples));
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let lost = {
+            let is_lost = Arc::clone(&is_lost);
+            move || is_lost.load(Ordering::Relaxed).then_some("the socket")
+        };
+        let pages = Arc::new(Pages::new(Arc::new(Metrics::default()), samples, lost));
         let (shutdown, end) = oneshot::channel();
         let end = async {
             let _ = end.await;
         };
         let task = tokio::spawn(serve(listener, Arc::clone(&pages), end));
-        Server { address, pages, shutdown, task }
+        Server { address, pages, is_lost, shutdown, task }
     }
 
     impl Server {
@@ -240,6 +256,18 @@ mod tests {
 
     fn status(answer: &str) -> u16 {
         answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_has_lost_what_it_needs_is_neither_healthy_nor_ready() {
+        let server = server().await;
+        server.is_lost.store(true, Ordering::Relaxed);
+        assert_eq!(status(&server.ask("GET", "/healthz").await), 200, "at its end it takes the socket away itself");
+        server.pages.set_ready(true);
+        for path in ["/healthz", "/readyz"] {
+            let answer = server.ask("GET", path).await;
+            assert!(status(&answer) == 503 && answer.ends_with("the socket is gone\n"), "{answer}");
+        }
     }
 
     #[tokio::test]

@@ -115,16 +115,21 @@ pub async fn serve(
     asked_to_end: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let (trees, plugin, metrics) = (Arc::new(trees), Arc::new(plugin), Arc::new(Metrics::default()));
-    let pages = {
-        let (plugin, trees) = (Arc::clone(&plugin), Arc::clone(&trees));
-        Arc::new(http::Pages::new(Arc::clone(&metrics), move || numbers::samples(&plugin, &trees)))
-    };
     let port = match &options.http {
         Some(address) => Some(address.listen().await?),
         None => None,
     };
     let sweeping = tokio::spawn(sweep(Arc::clone(&plugin)));
     let (file, connections) = socket::bind(&options.socket)?;
+    let pages = {
+        let (place, folder) = (file.place(), trees.folder().to_owned());
+        let lost = move || {
+            (!place.is_ours()).then_some("the socket").or_else(|| (!folder.is_dir()).then_some("the work folder"))
+        };
+        let (plugin, trees) = (Arc::clone(&plugin), Arc::clone(&trees));
+        let samples = move || numbers::samples(&plugin, &trees);
+        Arc::new(http::Pages::new(Arc::clone(&metrics), samples, lost))
+    };
     let calls = Arc::new(Semaphore::new(MAX_CALLS as usize));
     let service = Service {
         plugin,

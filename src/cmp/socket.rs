@@ -135,11 +135,17 @@ impl Error {
     }
 }
 
+/// Where the socket is, and which file it is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
 /// The socket's file; dropped means removed, unless it has become somebody else's.
 #[derive(Debug)]
 pub struct SocketFile {
-    path: PathBuf,
-    identity: (u64, u64),
+    place: Place,
     /// Dropped with the file, which ends the connections' stream.
     _open: oneshot::Sender<()>,
 }
@@ -191,7 +197,7 @@ pub fn bind(options: &Options) -> Result<(SocketFile, Connections), Error> {
     say_what_is_served(options, &path);
     let allowed = other_uids.iter().copied().chain([geteuid().as_raw()]).collect();
     let connections = Connections::new(listener, allowed, closed);
-    Ok((SocketFile { path, identity: (about.dev(), about.ino()), _open: open }, connections))
+    Ok((SocketFile { place: Place { path, identity: (about.dev(), about.ino()) }, _open: open }, connections))
 }
 
 fn say_what_is_served(options: &Options, path: &Path) {
@@ -265,15 +271,28 @@ impl SocketFile {
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
+    }
+
+    /// By which one can see whether it is still there.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place.clone()
+    }
+}
+
+impl Place {
+    /// Whether the socket is still there, and not somebody else's.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|about| (about.dev(), about.ino()) == self.identity)
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_ours = |about: &fs::Metadata| (about.dev(), about.ino()) == self.identity;
-        if fs::symlink_metadata(&self.path).is_ok_and(|about| is_ours(&about)) {
-            let _ = fs::remove_file(&self.path);
+        if self.place.is_ours() {
+            let _ = fs::remove_file(&self.place.path);
         }
     }
 }

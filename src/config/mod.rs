@@ -70,18 +70,28 @@ impl Variables {
     }
 
     /// How helm is run.
-    #[must_use]
-    pub fn helm(&self) -> helm::Options {
-        helm::Options {
+    ///
+    /// # Errors
+    ///
+    /// If its memory is not a number of bytes, or too little to start with.
+    pub fn helm(&self) -> Result<helm::Options, Error> {
+        let least =
+            Error { name: "ARGOCD_SOPS_HELM_MEMORY", expected: "a number of bytes from `128Mi` on, like `1Gi`" };
+        let max_memory = self.bytes(least.name, 1 << 30).map_err(|_| least.clone())?;
+        if max_memory < 128 << 20 {
+            return Err(least);
+        }
+        Ok(helm::Options {
             program: self.get("ARGOCD_SOPS_HELM").unwrap_or(OsStr::new("helm")).to_owned(),
             search_path: self.get("PATH").map(OsStr::to_owned),
             scratch: self.scratch(),
             max_output: 100 * 1024 * 1024,
+            max_memory,
             environment: helm::Environment {
                 render: self.some(&helm::Environment::RENDER),
                 network: self.some(&helm::Environment::NETWORK),
             },
-        }
+        })
     }
 
     /// How the output is looked at.
@@ -282,7 +292,7 @@ mod tests {
         let empty = variables(&[]);
         assert_eq!(empty.timeout().unwrap(), Duration::from_secs(90));
         assert_eq!(empty.policy().unwrap(), Policy::Missing);
-        assert_eq!(empty.helm().program, "helm");
+        assert_eq!(empty.helm().unwrap().program, "helm");
         assert!(empty.places().unwrap().mounts.is_none());
         assert!(empty.telemetry(Level::INFO).unwrap().level == Level::INFO);
     }

@@ -134,7 +134,7 @@ impl Variables {
     }
 
     /// Bytes, as Kubernetes writes them.
-    fn bytes(&self, name: &'static str, default: u64) -> Result<u64, Error> {
+    pub(super) fn bytes(&self, name: &'static str, default: u64) -> Result<u64, Error> {
         let error = Error { name, expected: "a number of bytes, like `512Mi` or `2Gi`" };
         let Some(text) = self.text_of(name, error.expected)? else { return Ok(default) };
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

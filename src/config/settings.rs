@@ -34,6 +34,12 @@ pub const SETTINGS: &[Setting] = &[
         help: "The helm (3 or 4) that renders: a path, or a name to be found on PATH.",
     },
     Setting {
+        name: "ARGOCD_SOPS_HELM_MEMORY",
+        kind: "bytes, like `512Mi`",
+        default: "1Gi",
+        help: "The most memory that one helm may have; one that wants more fails, and nobody else does.",
+    },
+    Setting {
         name: "ARGOCD_SOPS_TIMEOUT",
         kind: "duration",
         default: "90s",

@@ -228,7 +228,8 @@ fn read(source: &Source) -> Result<Vec<Prepared>, Error> {
 async fn run(helm: &Helm, chart: &Path, home: &Path, arguments: &[&str], deadline: Deadline) -> Result<(), Error> {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let environment = helm.options.environment.building(home);
-    let mut process = Process::start(&helm.program, &arguments, environment, chart, Vec::new(), None)?;
+    let mut process =
+        Process::start(&helm.program, &arguments, environment, chart, Vec::new(), None, helm.options.max_memory)?;
     let finished = match deadline.limit(process.finish(helm.options.max_output)).await {
         Ok(finished) => finished?,
         Err(passed) => return Err(Error::BuildTooLate { allowed: passed.allowed }),

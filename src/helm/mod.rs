@@ -51,6 +51,8 @@ pub struct Options {
     pub scratch: PathBuf,
     /// The most bytes of manifests that are read.
     pub max_output: usize,
+    /// The most bytes of memory that one helm may have.
+    pub max_memory: u64,
     /// What of our environment helm gets.
     pub environment: Environment,
 }
@@ -93,6 +95,14 @@ pub enum Error {
     Killed {
         /// The signal's number.
         signal: i32,
+    },
+    /// It wanted more memory than it may have.
+    #[error("helm needed more than {} MiB of memory to render `{chart}`", limit >> 20)]
+    Memory {
+        /// The chart's folder, relative to the root of the source.
+        chart: repo::RepoPath,
+        /// The limit in bytes.
+        limit: u64,
     },
     /// The time was up.
     #[error("helm did not finish within {} s", seconds(*allowed))]
@@ -207,6 +217,9 @@ impl Error {
             Self::NotFound { .. } => "install helm 3 or 4 on PATH, or name it by `ARGOCD_SOPS_HELM`".into(),
             Self::Start { .. } => "check that it is a program for this machine and may be executed".into(),
             Self::Killed { .. } => "the container may be short of memory".into(),
+            Self::Memory { .. } => {
+                "look for what grows in the chart's templates, or raise `ARGOCD_SOPS_HELM_MEMORY`".into()
+            }
             Self::TooLate { .. } => {
                 "raise `ARGOCD_SOPS_TIMEOUT`, and Argo CD's own timeouts with it, or make the chart smaller".into()
             }
@@ -255,8 +268,8 @@ impl Helm {
     /// knows. Of a script (as version managers install them) only the script itself is known.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
-        // The program was found by the first two; nothing rendered is in `scratch`.
-        let Options { program: _, search_path: _, scratch: _, max_output, environment } = &self.options;
+        // The program was found by the first two; nothing rendered is in `scratch`, and what memory ends gives no manifests.
+        let Options { program: _, search_path: _, scratch: _, max_output, max_memory: _, environment } = &self.options;
         let metadata = std::fs::metadata(&self.program).ok()?;
         Some(Identity {
             program: self.program.clone(),

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use command_fds::{CommandFdExt as _, FdMapping};
 use rustix::fs::OFlags;
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe::Sender;
 use tokio::process::{Child, Command};
@@ -32,6 +32,7 @@ pub struct Run {
     folder: PathBuf,
     chart: RepoPath,
     max_output: usize,
+    max_memory: u64,
     deadline: Deadline,
 }
 
@@ -82,6 +83,7 @@ impl Process {
         folder: &Path,
         inherited: Vec<OwnedFd>,
         tree: Option<&Path>,
+        max_memory: u64,
     ) -> Result<Self, Error> {
         #[expect(clippy::disallowed_methods, reason = "helm is started here and nowhere else")]
         let mut command = Command::new(program);
@@ -109,6 +111,11 @@ impl Process {
         };
         let child = child.map_err(|cause| Error::Start { program: program.to_string_lossy().into_owned(), cause })?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(helm) = group {
+            // It has hardly begun; one that has ended already needs no limit.
+            let limit = Rlimit { current: Some(max_memory), maximum: Some(max_memory) };
+            let _ = prlimit(Some(helm), Resource::Data, limit);
+        }
         Ok(Self { child: Some(child), group })
     }
 
@@ -162,6 +169,7 @@ pub(super) fn start(
         chart.folder,
         inherited,
         Some(chart.tree),
+        helm.options.max_memory,
     )?;
     Ok(Run {
         process,
@@ -169,6 +177,7 @@ pub(super) fn start(
         folder: chart.folder.to_owned(),
         chart: chart.name.clone(),
         max_output: helm.options.max_output,
+        max_memory: helm.options.max_memory,
         deadline,
     })
 }
@@ -187,7 +196,7 @@ impl Run {
     /// If helm fails, prints too much, or the deadline passes.
     pub async fn feed(self, values: &Values) -> Result<Rendered, Error> {
         let inputs = &values.files;
-        let Self { mut process, inputs: pipes, folder, chart, max_output, deadline } = self;
+        let Self { mut process, inputs: pipes, folder, chart, max_output, max_memory, deadline } = self;
         debug_assert_eq!(pipes.len(), inputs.len(), "one input for each pipe");
         let work = async {
             // In the order in which helm reads them.
@@ -207,6 +216,9 @@ impl Run {
         }
         if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&finished.status) {
             return Err(Error::Killed { signal });
+        }
+        if stderr::was_short_of_memory(finished.errors.expose()) {
+            return Err(Error::Memory { chart, limit: max_memory });
         }
         let mut message =
             stderr::readable(finished.errors.expose(), inputs, &values.secrets, &folder.to_string_lossy());

@@ -46,6 +46,11 @@ pub(super) fn readable<'a>(
     message
 }
 
+/// Whether Go's runtime has ended helm for want of memory. What it prints then is about itself.
+pub(super) fn was_short_of_memory(raw: &[u8]) -> bool {
+    raw.starts_with(b"fatal error: runtime: out of memory") || raw.starts_with(b"runtime: out of memory")
+}
+
 /// Whether helm missed dependencies: argo-cd 3.6 looks for the same words (`util/helm/helm.go`, `IsMissingDependencyErr`).
 pub(super) fn missed_dependencies(message: &str) -> bool {
     message.contains("found in Chart.yaml, but missing in charts/ directory")

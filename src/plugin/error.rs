@@ -132,9 +132,10 @@ impl Error {
                 | helm::Error::Killed { .. }
                 | helm::Error::Dependencies { .. }
                 | helm::Error::Io(_) => Fault::Dependency,
-                helm::Error::Failed { .. } | helm::Error::TooMuch { .. } | helm::Error::MissingDependencies { .. } => {
-                    Fault::Render
-                }
+                helm::Error::Memory { .. }
+                | helm::Error::Failed { .. }
+                | helm::Error::TooMuch { .. }
+                | helm::Error::MissingDependencies { .. } => Fault::Render,
                 helm::Error::Chart { .. }
                 | helm::Error::Folder { .. }
                 | helm::Error::NotYet { .. }

@@ -125,6 +125,7 @@ fn plugin(folder: &Path, helm: &Path, slots: usize, options: Options) -> Plugin 
         search_path: None,
         scratch: folder.join("scratch"),
         max_output: 1024 * 1024,
+        max_memory: 1 << 30,
         environment: helm::Environment::default(),
     };
     Plugin::new(helm, Slots::new(slots), loader, manifests::Options::default(), options)

@@ -142,9 +142,8 @@ fn a_second_server_of_the_same_name_explains_why_it_does_not_start() {
 
 #[test]
 fn a_folder_that_the_user_may_not_write_to_is_explained() {
-    let world = World::new();
+    let world = World::new().with_a_program_for_all();
     fs::create_dir_all(world.path("plugins")).unwrap();
-    fs::set_permissions(world.path(""), PermissionsExt::from_mode(0o755)).unwrap();
     fs::set_permissions(world.path("tmp"), PermissionsExt::from_mode(0o777)).unwrap();
     let mut command = world.command(&["serve"]);
     command.env("ARGOCD_PLUGINSOCKFILEPATH", world.path("plugins")).uid(ARGOCD);
@@ -197,7 +196,7 @@ fn nobody_of_the_same_user_looks_into_a_server() {
     if !may("other users", Command::new("true").uid(ARGOCD)) {
         return;
     }
-    let server = Server::start(given_away(World::new()), &[], |command| {
+    let server = Server::start(given_away(World::new().with_a_program_for_all()), &[], |command| {
         command.uid(ARGOCD);
     });
     let id = server.process.id();

@@ -364,6 +364,12 @@ pub(crate) const SCENARIOS: &[Scenario] = scenarios! {
         let outcome = world.run(&["generate", "app.yaml"], ".");
         (world, outcome)
     },
+    "a chart that wants more memory than it may have" => || {
+        let world = canary().set("ARGOCD_SOPS_HELM_MEMORY", "256Mi");
+        world.template("bomb.yaml", "a: {{ repeat 3000000000 \"x\" | len }}\n");
+        let outcome = world.generate_values("secrets.yaml");
+        (world, outcome)
+    },
     "a setting that cannot be used" => || with_setting("ARGOCD_SOPS_TIMEOUT", "soon"),
 
     // --- decrypt ---

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,7 @@ pub(crate) const CANARY: &str = "canary-7Kq/Zt+93 \"w<x>&y\" \\ done";
 pub(crate) struct World {
     folder: TempDir,
     environment: Vec<(String, String)>,
+    program: PathBuf,
 }
 
 /// A plugin server; dropped means killed.
@@ -85,7 +87,8 @@ impl World {
         for name in ["repo/.git", "home", "tmp", "keys"] {
             fs::create_dir_all(folder.path().join(name)).expect("a folder");
         }
-        let world = Self { folder, environment: Vec::new() };
+        let program = env!("CARGO_BIN_EXE_argocd-sops").into();
+        let world = Self { folder, environment: Vec::new(), program };
         world.file("keys/age.txt", IDENTITY);
         world.file("repo/app/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n");
         world.file("repo/app/values.yaml", "greeting: hello\n");
@@ -104,6 +107,15 @@ impl World {
         if !value.is_empty() {
             self.environment.push((name.into(), value.into()));
         }
+        self
+    }
+
+    /// Runs a copy of the program that other users can reach as well.
+    pub(crate) fn with_a_program_for_all(mut self) -> Self {
+        let copy = self.path("argocd-sops");
+        fs::copy(&self.program, &copy).expect("a copy");
+        fs::set_permissions(self.path(""), PermissionsExt::from_mode(0o755)).expect("a mode");
+        self.program = copy;
         self
     }
 
@@ -206,7 +218,7 @@ impl World {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_argocd-sops"));
+        let mut command = Command::new(&self.program);
         command
             .args(arguments)
             .env_clear()

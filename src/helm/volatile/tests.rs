@@ -242,6 +242,7 @@ async fn outcomes(program: &Path, calls: &[&str]) -> Vec<String> {
         search_path: None,
         scratch: folder.path().to_owned(),
         max_output: 1024 * 1024,
+        max_memory: 1 << 30,
         environment: Environment::default(),
     };
     let plan = app::plan(&app::Request::from_plugin([("ARGOCD_APP_NAME", "web")]).unwrap()).unwrap();
