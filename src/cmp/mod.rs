@@ -57,7 +57,7 @@ const PARTING: Duration = Duration::from_secs(2);
 
 /// How much of an archive may be on its way, in bytes. Over a unix socket more does not make it faster, and what has not been
 /// looked at when the stream ends is what the client waits for.
-const WINDOW: u32 = 128 * 1024;
+const WINDOW: u32 = 64 * 1024;
 
 /// The largest headers of a call, in bytes.
 const MAX_HEADERS: u32 = 64 * 1024;

@@ -14,7 +14,7 @@ use super::tree::Tree;
 use super::trees::{Announced, Had};
 
 /// Chunks are gathered into buffers of this size before they are handed to another thread.
-const GATHERED: usize = 64 * 1024;
+const GATHERED: usize = 32 * 1024;
 
 /// How many full buffers may wait for that thread.
 const WAITING: usize = 2;
