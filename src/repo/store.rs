@@ -188,14 +188,18 @@ impl Store {
     /// Waits until a flight is over, or makes no progress for too long.
     pub(super) fn wait(&self, flight: &Arc<Flight>) {
         let mut state = self.lock();
+        let (mut seen, mut since) = (flight.progress.load(Ordering::Relaxed), Instant::now());
         while state.flies(flight) {
-            let seen = flight.progress.load(Ordering::Relaxed);
-            let (after, waited) =
-                self.changed.wait_timeout(state, self.limits.patience).unwrap_or_else(PoisonError::into_inner);
-            if waited.timed_out() && flight.progress.load(Ordering::Relaxed) == seen {
+            // Other flights that end wake us as well: time goes on meanwhile.
+            let left = self.limits.patience.saturating_sub(since.elapsed());
+            if left.is_zero() {
                 return;
             }
-            state = after;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let progress = flight.progress.load(Ordering::Relaxed);
+            if progress != seen {
+                (seen, since) = (progress, Instant::now());
+            }
         }
     }
 
@@ -363,7 +367,31 @@ fn guard(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
+
+    #[test]
+    fn flights_of_others_do_not_make_a_stalled_one_seem_to_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = fs::File::open(folder.path()).unwrap().into();
+        let limits = Limits { patience: Duration::from_millis(200), ..Limits::default() };
+        let store = Store::start(folder.path().to_owned(), lock, limits).unwrap();
+        let announced = Announced { checksum: [1; 32], size: 0, commit: None };
+        let Ok(Role::Lead(stalled)) = store.join(&announced, None) else { panic!("it is the first") };
+        let (waited, over) = mpsc::channel();
+        let (waiting, flight) = (Arc::clone(&store), Arc::clone(&stalled.flight));
+        std::thread::spawn(move || {
+            waiting.wait(&flight);
+            waited.send(())
+        });
+        let begin = Instant::now();
+        while over.recv_timeout(Duration::from_millis(20)).is_err() {
+            assert!(begin.elapsed() < Duration::from_mins(1), "it waits as long as others come and go");
+            store.changed.notify_all();
+        }
+        assert!(store.flies(&stalled.flight));
+    }
 
     impl Store {
         /// Waits until nothing is being unpacked and all that is to be removed is gone; what is left in the folder then.
