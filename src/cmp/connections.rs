@@ -37,6 +37,8 @@ pub struct Connections {
     listener: UnixListener,
     allowed: BTreeSet<u32>,
     closed: oneshot::Receiver<()>,
+    /// Dropped when nobody is let in any more.
+    open: Option<oneshot::Sender<()>>,
     places: Arc<Semaphore>,
     /// The place of the next one, or the wait for it.
     place: Option<OwnedSemaphorePermit>,
@@ -53,6 +55,7 @@ impl Connections {
             listener,
             allowed,
             closed,
+            open: None,
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS as usize)),
             place: None,
             wait: None,
@@ -63,8 +66,10 @@ impl Connections {
     }
 
     /// The places, by which one can wait until nobody is connected.
-    pub(super) fn places(&self) -> Places {
-        Places(Arc::clone(&self.places))
+    pub(super) fn places(&mut self) -> Places {
+        let (open, ended) = oneshot::channel();
+        self.open = Some(open);
+        Places { all: Arc::clone(&self.places), ended }
     }
 
     fn poll_place(&mut self, context: &mut Context<'_>) -> Poll<Option<OwnedSemaphorePermit>> {
@@ -159,6 +164,9 @@ impl Stream for Connections {
                     let end = Pin::new(&mut this.closed).poll(context).map(|_| None);
                     // Nobody waits for the place of a connection that never comes.
                     this.place = end.is_pending().then_some(place);
+                    if end.is_ready() {
+                        this.open = None;
+                    }
                     return end;
                 }
             }
@@ -167,12 +175,18 @@ impl Stream for Connections {
 }
 
 /// The places of all connections.
-pub(super) struct Places(Arc<Semaphore>);
+pub(super) struct Places {
+    all: Arc<Semaphore>,
+    /// Told that nobody is let in any more.
+    ended: oneshot::Receiver<()>,
+}
 
 impl Places {
-    /// Waits until nobody is connected.
-    pub(super) async fn are_free(&self) {
-        let _ = self.0.acquire_many(MAX_CONNECTIONS).await;
+    /// Waits until the stream has ended and nobody is connected.
+    pub(super) async fn are_free(self) {
+        // Not before: who waits for all places keeps them from those who have found the socket and are still to be let in.
+        let _ = self.ended.await;
+        let _ = self.all.acquire_many(MAX_CONNECTIONS).await;
     }
 }
 
@@ -295,6 +309,22 @@ mod tests {
         assert!(door.connections.next().await.unwrap().is_ok());
         assert!(door.connections.next().await.is_none());
         assert!(door.connections.next().await.is_none(), "it stays ended");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_kept_out_by_who_waits_for_all_to_go() {
+        let mut door = door();
+        let clients = [UnixStream::connect(&door.path).await.unwrap(), UnixStream::connect(&door.path).await.unwrap()];
+        let gone = tokio::spawn(door.connections.places().are_free());
+        drop(door.open);
+        tokio::task::yield_now().await;
+        let first = door.connections.next().await.unwrap().unwrap();
+        let second = door.connections.next().await.unwrap().unwrap();
+        assert!(door.connections.next().await.is_none());
+        tokio::task::yield_now().await;
+        assert!(!gone.is_finished());
+        drop((first, second, clients));
+        gone.await.unwrap();
     }
 
     #[tokio::test]

@@ -120,7 +120,7 @@ pub async fn serve(
         None => None,
     };
     let sweeping = tokio::spawn(sweep(Arc::clone(&plugin)));
-    let (file, connections) = socket::bind(&options.socket)?;
+    let (file, mut connections) = socket::bind(&options.socket)?;
     let pages = {
         let (place, folder) = (file.place(), trees.folder().to_owned());
         let lost = move || {
@@ -178,8 +178,14 @@ pub async fn serve(
     // Connections are closed in a dialogue: a client that says nothing more would keep us for ever.
     let forsaken = async {
         let _ = closed.await;
-        let _ = calls.acquire_many(MAX_CALLS).await;
-        sleep(PARTING).await;
+        loop {
+            let _ = calls.acquire_many(MAX_CALLS).await;
+            sleep(PARTING).await;
+            // One may have been asked before its client knew that we end.
+            if calls.available_permits() == MAX_CALLS as usize {
+                return;
+            }
+        }
     };
     let served = tokio::select! {
         served = served => served.map_err(Error::Transport),
