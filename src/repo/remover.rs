@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use tracing::warn;
@@ -19,15 +19,20 @@ enum Task {
 }
 
 impl Remover {
-    /// Starts the thread, which also calls `idle` now and then.
+    /// Starts the thread, which also calls `idle` at about these intervals.
     pub(super) fn start(every: Duration, idle: impl Fn() + Send + 'static) -> io::Result<Self> {
         let (sender, tasks) = mpsc::channel();
         thread::Builder::new().name("trees".into()).spawn(move || {
+            // Whatever there is to do, its turn comes.
+            let mut turn = Instant::now() + every;
             loop {
-                match tasks.recv_timeout(every) {
+                match tasks.recv_timeout(turn.saturating_duration_since(Instant::now())) {
                     Ok(Task::Remove(folder)) => remove(&folder),
                     Ok(Task::Reached(sender)) => drop(sender.send(())),
-                    Err(RecvTimeoutError::Timeout) => idle(),
+                    Err(RecvTimeoutError::Timeout) => {
+                        idle();
+                        turn = Instant::now() + every;
+                    }
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
@@ -56,5 +61,22 @@ fn remove(folder: &std::path::Path) {
             warn!(folder = %folder.display(), %error, "cannot remove a tree");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_has_its_turn_whatever_there_is_to_do() {
+        let (called, calls) = mpsc::channel();
+        let idle = move || called.send(()).unwrap_or_default();
+        let remover = Remover::start(Duration::from_millis(200), idle).unwrap();
+        let begin = Instant::now();
+        while calls.recv_timeout(Duration::from_millis(20)).is_err() {
+            assert!(begin.elapsed() < Duration::from_mins(1), "it is kept from its turn");
+            remover.remove("/nowhere".into());
+        }
     }
 }
