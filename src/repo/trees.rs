@@ -198,12 +198,23 @@ fn prepare(folder: &Path) -> io::Result<OwnedFd> {
 fn remove_ended(folder: &Path, store: &Store) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let ours = entry.file_name().to_string_lossy().starts_with(RUN) && entry.file_type()?.is_dir();
-        if ours && flock(open_folder(&entry.path())?, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            // Under our own folder, so that no other run that begins meets it.
-            let inside = store.folder().join(entry.file_name());
-            fs::rename(entry.path(), &inside)?;
-            store.remover.remove(inside);
+        if !entry.file_name().to_string_lossy().starts_with(RUN) || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        // Under our own folder, so that no other run that begins meets it.
+        let inside = store.folder().join(entry.file_name());
+        let moved = open_folder(&entry.path()).and_then(|opened| {
+            match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => fs::rename(entry.path(), &inside).map(|()| true),
+                Err(_) => Ok(false),
+            }
+        });
+        match moved {
+            Ok(true) => store.remover.remove(inside),
+            Ok(false) => {}
+            // A run that ends takes its folder along.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(cause),
         }
     }
     Ok(())
@@ -487,15 +498,15 @@ mod tests {
         let (one, two) = (sample("a: 1"), sample("a: 2"));
         let used = kit.send(&one, of(&one)).await.unwrap();
         kit.send(&two, of(&two)).await.unwrap();
-        kit.trees.store.sweep_after(Duration::from_secs(599));
+        kit.trees.store.sweep_after(Duration::from_mins(9));
         assert_eq!(kit.seen().0, 2);
-        kit.trees.store.sweep_after(Duration::from_secs(601));
+        kit.trees.store.sweep_after(Duration::from_mins(11));
         assert_eq!(kit.seen().0, 1);
         assert_eq!(text(&used), "a: 1");
         drop(used);
-        kit.trees.store.sweep_after(Duration::from_secs(1_199));
+        kit.trees.store.sweep_after(Duration::from_mins(20));
         assert_eq!(kit.seen().0, 1, "its time begins when its use ends");
-        kit.trees.store.sweep_after(Duration::from_secs(1_202));
+        kit.trees.store.sweep_after(Duration::from_mins(22));
         assert_eq!(kit.seen().0, 0);
     }
 
