@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read, Seek as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
@@ -51,7 +51,6 @@ struct Work {
 /// What both ends know.
 #[derive(Debug, Default)]
 struct Shared {
-    known: OnceLock<Arc<Tree>>,
     spooled: AtomicU64,
     /// Buffers to be used again.
     spare: Mutex<Vec<BytesMut>>,
@@ -80,14 +79,13 @@ impl Receiving {
         Self { store: store.clone(), announced, received: 0, had, way }
     }
 
-    /// The tree, once it is known by checksum or commit, or somebody else has unpacked it. Work with it may begin; the
-    /// answer waits for [`Receiving::finish`].
+    /// The tree, if it was known at the beginning, by checksum or by commit. Work with it may begin; the answer waits for
+    /// [`Receiving::finish`].
     #[must_use]
     pub fn known(&self) -> Option<Arc<Tree>> {
         match &self.way {
             Way::Known(tree, _) => Some(tree.clone()),
-            Way::Work(work) => work.shared.known.get().cloned(),
-            Way::Failed(_) => None,
+            Way::Work(_) | Way::Failed(_) => None,
         }
     }
 
@@ -219,7 +217,6 @@ fn take_in(
         role = match role {
             Role::Known(tree) => {
                 input.spool = Ok(None);
-                let _ = input.shared.known.set(tree.clone());
                 input.drain()?;
                 verify(input.hash, announced)?;
                 store.confirm(&tree, announced);
