@@ -95,7 +95,7 @@ impl Upload {
 }
 
 impl Metadata {
-    /// Reads the message. `by_checksum_only` is for calls that Argo CD makes without saying for which commit.
+    /// Reads the message.
     pub(super) fn read(message: ManifestRequestMetadata) -> Result<Self, Error> {
         let ManifestRequestMetadata { app_name: _, app_rel_path: app, checksum, size, env } = message;
         let checksum = hex(&checksum).ok_or(Error::NoChecksum)?;
