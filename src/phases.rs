@@ -143,6 +143,6 @@ mod tests {
         assert_eq!(names, ["receive", "helm"]);
         drop(running);
         assert_eq!(phases.spent().len(), 2);
-        assert!(phases.to_string().starts_with("receive 0.00"), "{phases}");
+        assert!(phases.to_string().starts_with("receive "), "{phases}");
     }
 }

@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     fn place() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -187,7 +187,7 @@ mod tests {
             "{hung_up}"
         );
         let other = reason(&socket).await;
-        assert!(!other.is_empty(), "{other}");
+        assert!(!other.starts_with("no answer within"), "{other}");
         task.await.unwrap();
     }
 

@@ -365,7 +365,7 @@ async fn who_waits_too_long_for_a_slot_is_told_what_the_time_went_to() {
     });
     first.unwrap();
     let error = late.unwrap_err().to_string();
-    assert!(error.starts_with("none of the helm processes that may run was free within 0.05 s (queue 0.0"), "{error}");
+    assert!(error.starts_with("none of the helm processes that may run was free within 0.05 s (queue "), "{error}");
     assert_eq!((kit.runs(), kit.plugin.stats().helm.queued), (1, 0));
 }
 

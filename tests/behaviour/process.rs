@@ -64,7 +64,7 @@ impl Server {
     fn wait(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
         let begin = Instant::now();
         while !holds(self) {
-            assert!(begin.elapsed() < Duration::from_secs(20), "it never {what}:\n{}", self.log());
+            assert!(begin.elapsed() < Duration::from_mins(1), "it never {what}:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -236,7 +236,7 @@ async fn a_deadline_is_met_and_the_error_says_what_the_time_went_to() {
     let slow = world.path("slow").display().to_string();
     let world = world.set("ARGOCD_SOPS_HELM", &slow);
     let server = world.serve();
-    let mut sending = Connection::open(&server.socket).await.begin("GenerateManifest", Some("2S")).await;
+    let mut sending = Connection::open(&server.socket).await.begin("GenerateManifest", Some("5S")).await;
     for message in messages(&world, COMMIT, "null") {
         sending.send(&message).await;
     }
