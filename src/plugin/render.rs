@@ -63,8 +63,10 @@ impl Plugin {
         drop((running, slot));
         let checking = phases.begin(Phase::Check);
         let (allow_empty, options) = (plan.allow_empty, self.manifests.clone());
+        let was_built = built.is_some();
         let manifests = blocking(move || {
-            drop(folder);
+            // A copy of a chart may be large.
+            drop((folder, built));
             manifests::check(rendered, allow_empty, &options)
         });
         let manifests = manifests.await?;
@@ -75,7 +77,7 @@ impl Plugin {
             seconds = begin.elapsed().as_secs_f32(),
             "rendered"
         );
-        Ok(Rendered { manifests: Arc::new(manifests), values, built: built.is_some() })
+        Ok(Rendered { manifests: Arc::new(manifests), values, built: was_built })
     }
 
     /// The right to run helm; where all slots are taken, in the queue.
