@@ -203,6 +203,8 @@ async fn sweep(plugin: Arc<Plugin>) {
     let mut minutes = interval(Duration::from_mins(1));
     loop {
         minutes.tick().await;
-        plugin.sweep();
+        let plugin = Arc::clone(&plugin);
+        // What goes is zeroed, and may be much.
+        let _ = spawn_blocking(move || plugin.sweep()).await;
     }
 }
