@@ -25,6 +25,8 @@ pub struct Limits {
     pub kept_bytes: u64,
     /// Beyond so many trees, unused ones go early.
     pub kept_trees: usize,
+    /// Beyond so many files, folders and links in all trees, unused ones go early: some 200 bytes of memory for each.
+    pub kept_entries: usize,
     /// How long a request that has sent its whole archive waits for one that is unpacking the same without any progress.
     pub patience: Duration,
 }
@@ -42,6 +44,7 @@ impl Default for Limits {
             keep: Duration::from_mins(10),
             kept_bytes: 2 << 30,
             kept_trees: 64,
+            kept_entries: 1_000_000,
             patience: Duration::from_secs(3),
         }
     }

@@ -256,6 +256,14 @@ impl State {
         self.kept.iter().map(|kept| kept.tree.bytes()).sum()
     }
 
+    fn entries(&self) -> usize {
+        self.kept.iter().map(|kept| kept.tree.entries()).sum()
+    }
+
+    fn are_too_many(&self, limits: &Limits) -> bool {
+        self.kept.len() > limits.kept_trees || self.bytes() > limits.kept_bytes || self.entries() > limits.kept_entries
+    }
+
     fn take(&mut self, goes: impl Fn(&Kept) -> bool) -> Vec<Kept> {
         let (gone, kept) = std::mem::take(&mut self.kept).into_iter().partition(goes);
         self.kept = kept;
@@ -269,7 +277,7 @@ impl State {
             kept.used = now;
         }
         let mut gone = self.take(|kept| !kept.in_use() && now.saturating_duration_since(kept.used) >= limits.keep);
-        while self.kept.len() > limits.kept_trees || self.bytes() > limits.kept_bytes {
+        while self.are_too_many(limits) {
             let newest = |kept: &Kept| {
                 self.newest(kept.tree.repository()).is_some_and(|newest| Arc::ptr_eq(&newest.tree, &kept.tree))
             };

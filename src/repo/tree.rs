@@ -84,6 +84,12 @@ impl Tree {
         self.sums.written + self.sums.linked
     }
 
+    /// How many files, folders and links it has.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.index.items.len()
+    }
+
     /// How many bytes of files below `.git` its archive held: what excluding `.git` would save, before compression.
     #[must_use]
     pub fn git_bytes(&self) -> u64 {

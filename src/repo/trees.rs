@@ -512,7 +512,13 @@ mod tests {
 
     #[tokio::test]
     async fn where_there_are_too_many_the_least_used_goes_and_the_newest_of_a_repository_stays() {
-        for limits in [Limits { kept_trees: 2, ..Limits::default() }, Limits { kept_bytes: 17, ..Limits::default() }] {
+        let archive = sample("a: 1");
+        let kept_entries = 2 * kit(Limits::default()).send(&archive, of(&archive)).await.unwrap().entries();
+        for limits in [
+            Limits { kept_trees: 2, ..Limits::default() },
+            Limits { kept_bytes: 17, ..Limits::default() },
+            Limits { kept_entries, ..Limits::default() },
+        ] {
             let kit = kit(limits);
             let archives = ["a: 1", "a: 2", "a: 3", "a: 4"].map(sample);
             let used = kit.send(&archives[0], of(&archives[0])).await.unwrap();
